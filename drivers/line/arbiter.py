@@ -1,0 +1,354 @@
+"""The one owner of a line: lends it exchange by exchange, resynchronises, never queues.
+
+    schedule -> poll generator -> exchange -> transport
+                     ^------- reply or DriverError ------'
+
+Between any two exchanges the most urgent device goes first, so an emergency contact
+waits at most one exchange. A dead device is probed with growing pauses and costs the
+live ones one timeout a probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from drivers.contract import Exchange, Found, Poll, Polled, Reply
+from drivers.errors import BadFrame, DriverError, LineDown, NoReply
+from drivers.line.counters import DeviceCounters, DeviceState, LineCounters
+from drivers.line.schedule import Rank, Schedule
+from drivers.line.settings import FieldLine, Framing, SerialLine
+from drivers.line.transport import Transport
+from drivers.reading import Millis, Quality, Reading
+
+_LOG = logging.getLogger(__name__)
+
+BUFFER_LIMIT = 1024
+"""Bytes kept while waiting for a reply; the longest frame of any protocol here is 300."""
+INTER_BYTE_S = 0.2
+"""A reply that is coming in may take this much longer at each chunk (serial servers
+and USB adapters cut frames), at most `STRETCH_S` in all."""
+STRETCH_S = 1.5
+PROBE_MIN_S = 1.0
+PROBE_MAX_S = 60.0
+REOPEN_AFTER_S = 15.0
+TIMER_SLACK_S = 0.002
+"""The event loop may wake us this much before the time we asked for."""
+
+
+@dataclass(slots=True)
+class Attached:
+    """A device on the line."""
+
+    id: str
+    driver: Polled
+    period_s: float
+    rank: Rank
+    counters: DeviceCounters = field(default_factory=DeviceCounters)
+
+
+@dataclass(slots=True)
+class _Round:
+    """One poll under way: its generator and the exchange it waits for."""
+
+    device: Attached
+    rank: Rank
+    poll: Poll
+    exchange: Exchange
+    began: float
+
+
+class Arbiter:
+    """Runs one line; `publish` gets each finished round's readings, `clock` gives epoch ms."""
+
+    def __init__(
+        self,
+        line: FieldLine,
+        transport: Transport,
+        devices: Sequence[Attached],
+        publish: Callable[[Sequence[Reading]], None],
+        clock: Callable[[], Millis],
+    ) -> None:
+        self.line = line
+        self.counters = LineCounters()
+        self._transport = transport
+        self._devices = {device.id: device for device in devices}
+        self._publish = publish
+        self._clock = clock
+        self._buffer = bytearray()
+        self._arrivals = 0
+        self._lost = ""
+        self._waiter: asyncio.Future[None] | None = None
+        self._quiet_since = 0.0
+        self._speed: tuple[int, Framing] | None = None
+        if isinstance(line, SerialLine):
+            self._speed = (line.baudrate, line.framing)
+
+    @property
+    def devices(self) -> Mapping[str, Attached]:
+        """The attached devices by id."""
+        return self._devices
+
+    async def run(self) -> None:
+        """Opens the line and serves it until cancelled; raises LineDown when it is gone."""
+        loop = asyncio.get_running_loop()
+        self._lost = ""
+        try:
+            try:
+                await self._transport.open(self._received, self._gone)
+                self.counters.opened += 1
+                self.counters.connected_since = self._clock()
+                self.counters.last_error = ""
+                await self._serve(loop)
+            except LineDown as error:
+                self.counters.last_error = str(error)
+                self._all_bad(error)
+                raise
+        finally:
+            self.counters.connected_since = None
+            self._transport.close()
+
+    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        schedule = Schedule()
+        for device in self._devices.values():
+            schedule.add(device.id, device.period_s, device.rank, loop.time())
+        suspended: list[_Round] = []
+        opened = loop.time()
+        while True:
+            now = loop.time()
+            current = self._next(schedule, suspended, now)
+            if current is None:
+                await self._sleep(schedule.next_due(), loop)
+                self.counters.worked(0.0, loop.time() - now)
+                continue
+            finished = await self._advance(current, loop)
+            after = loop.time()
+            self.counters.worked(after - now, after - now)
+            if finished is None:
+                suspended.append(current)
+                continue
+            self._finish(schedule, current, finished, after)
+            self._check_all_silent(after - opened)
+
+    def _next(self, schedule: Schedule, suspended: list[_Round], now: float) -> _Round | None:
+        """The round to advance: a suspended one, unless somebody more urgent is due."""
+        if suspended:
+            best = min(suspended, key=lambda r: (r.rank, r.began))
+            if not schedule.urgent(now, best.rank):
+                suspended.remove(best)
+                return best
+        picked = schedule.pop(now + TIMER_SLACK_S)
+        while picked is not None:
+            device = self._devices[picked[0]]
+            poll = device.driver.poll(self._clock())
+            try:
+                return _Round(device, picked[1], poll, next(poll), now)
+            except StopIteration as stop:  # nothing to ask this time
+                self._publish(stop.value)
+                schedule.done(device.id, now)
+            picked = schedule.pop(now + TIMER_SLACK_S)
+        return None
+
+    async def _advance(self, current: _Round, loop: asyncio.AbstractEventLoop) -> Sequence[Reading] | None:
+        """One exchange of a round; its readings when it was the last, else None."""
+        device = current.device
+        try:
+            try:
+                reply = await self._exchange(current.exchange, device, loop)
+            except (NoReply, BadFrame) as error:
+                if device.counters.failures or not device.counters.ok:
+                    current.exchange = current.poll.throw(error)
+                    return None
+                device.counters.retries += 1
+                try:
+                    reply = await self._exchange(current.exchange, device, loop)
+                except (NoReply, BadFrame) as again:
+                    current.exchange = current.poll.throw(again)
+                    return None
+            current.exchange = current.poll.send(reply)
+        except StopIteration as stop:
+            readings: Sequence[Reading] = stop.value
+            return readings
+        return None
+
+    async def _exchange(self, exchange: Exchange, device: Attached, loop: asyncio.AbstractEventLoop) -> Reply:
+        """Sends the request and waits for its reply: NoReply, BadFrame or LineDown."""
+        wire_s = self._configure(exchange, len(exchange.request))
+        quiet_s = self._quiet_since + exchange.gap_ms / 1000 - loop.time()
+        if quiet_s > 0:
+            await asyncio.sleep(quiet_s)
+        self._raise_if_lost()
+        if self._buffer:  # a late reply or noise between exchanges
+            self.counters.faults["late"] += 1
+            self._buffer.clear()
+        self.counters.exchanges += 1
+        self._log(">", exchange.request)
+        self._transport.write(exchange.request)
+        sent = loop.time() + wire_s
+        deadline = sent + exchange.timeout_ms / 1000
+        limit = deadline + STRETCH_S
+        fault = ""
+        try:
+            while True:
+                found = self._search(exchange) if self._buffer else None
+                if found is not None:
+                    fault = found.fault or fault
+                    if found.frame is not None:
+                        self._log("<", found.frame)
+                        device.counters.latencies_ms.append((loop.time() - sent) * 1000)
+                        return Reply(found.frame, self._clock())
+                    more = loop.time() + INTER_BYTE_S
+                    # A whole frame with a wrong checksum was the reply: no use in waiting on.
+                    deadline = more if found.fault == "crc" else min(limit, max(deadline, more))
+                if not await self._more(deadline, loop):
+                    raise self._failure(exchange, device, fault)
+        finally:
+            self._quiet_since = loop.time()
+
+    def _search(self, exchange: Exchange) -> Found:
+        """Looks for the reply in the buffer, dropping what the deframer says is not it."""
+        found = exchange.deframe(bytes(self._buffer))
+        while found.frame is None and found.end:
+            self.counters.faults[found.fault or "noise"] += 1
+            del self._buffer[: found.end]
+            dropped, found = found, exchange.deframe(bytes(self._buffer))
+            if not found.fault:
+                found = found._replace(fault=dropped.fault)
+        del self._buffer[: found.end]
+        return found
+
+    def _log(self, way: str, frame: bytes) -> None:
+        if _LOG.isEnabledFor(logging.DEBUG):
+            _LOG.debug("%s %s %s", self.line.id, way, frame.hex(" "))
+
+    def _failure(self, exchange: Exchange, device: Attached, fault: str) -> DriverError:
+        kept = bytes(self._buffer)
+        self._buffer.clear()
+        if not kept and fault in ("", "echo", "late"):
+            device.counters.errors["timeout"] += 1
+            return NoReply(f"{device.id}: no reply within {exchange.timeout_ms} ms")
+        reason = fault or "noise"
+        device.counters.errors[reason] += 1
+        return BadFrame(
+            f"{device.id}: {reason}: {kept.hex(' ') or 'bytes dropped'}", frame=kept, reason=reason
+        )
+
+    def _configure(self, exchange: Exchange, size: int) -> float:
+        """Sets the wire for an exchange; the seconds its request takes on it."""
+        if self._speed is None or not isinstance(self.line, SerialLine):
+            return 0.0
+        baudrate = exchange.baudrate or self.line.baudrate
+        framing = exchange.framing or self.line.framing
+        self._transport.configure(baudrate, framing)
+        return size * framing.bits / baudrate
+
+    async def _more(self, deadline: float, loop: asyncio.AbstractEventLoop) -> bool:
+        """Waits for more bytes; False when the deadline passed without."""
+        self._raise_if_lost()
+        arrivals = self._arrivals
+        await self._wait(deadline, loop)
+        return self._arrivals != arrivals
+
+    async def _wait(self, until: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Until bytes come, the line is lost, or that time."""
+        waiter = self._waiter = loop.create_future()
+        timer = loop.call_at(until, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        self._raise_if_lost()
+
+    async def _sleep(self, until: float | None, loop: asyncio.AbstractEventLoop) -> None:
+        """Idles until the next due time, or until the line is lost."""
+        self.counters.oldest_due_ms = 0.0
+        self._raise_if_lost()
+        await self._wait(until if until is not None else loop.time() + 60.0, loop)
+
+    def _received(self, data: bytes) -> None:
+        self._arrivals += 1
+        self._buffer += data
+        if len(self._buffer) > BUFFER_LIMIT:
+            self.counters.faults["noise"] += 1
+            del self._buffer[:-BUFFER_LIMIT]
+        _wake(self._waiter)
+
+    def _gone(self, reason: str) -> None:
+        self._lost = reason or "closed"
+        _wake(self._waiter)
+
+    def _raise_if_lost(self) -> None:
+        if self._lost:
+            raise LineDown(f"{self.line.id}: {self._lost}")
+
+    def _finish(self, schedule: Schedule, current: _Round, readings: Sequence[Reading], now: float) -> None:
+        """Books a round and puts its device back into the schedule."""
+        device, counters = current.device, current.device.counters
+        bad = [r for r in readings if r.quality is Quality.BAD]
+        was = counters.state
+        self.counters.oldest_due_ms = (now - current.began) * 1000
+        for reason in {r.reason for r in bad if r.reason.startswith("exception")}:
+            counters.errors[reason] += 1
+        answered = len(bad) < len(readings) or any(_answered(r.reason) for r in bad)
+        if answered:
+            counters.succeeded(readings[-1].received_at, partly=bool(bad))
+            if bad:
+                counters.last_error = bad[0].reason
+            counters.missed += schedule.done(device.id, now, rank=device.rank)
+        else:
+            counters.failed(bad[0].reason if bad else "timeout")
+            pause = 0.0
+            if counters.state is DeviceState.SILENT:
+                doubling = min(counters.failures - counters.patience, 10)
+                pause = min(PROBE_MAX_S, max(PROBE_MIN_S, device.period_s) * 2**doubling)
+            schedule.done(device.id, now, rank=Rank.PROBE if pause else device.rank, pause=pause)
+        self._tell(device, was)
+        if readings:
+            self._publish(readings)
+
+    def _tell(self, device: Attached, was: DeviceState) -> None:
+        """A device that falls silent, or speaks again, is told once."""
+        state = device.counters.state
+        if state is DeviceState.SILENT and was is not DeviceState.SILENT:
+            _LOG.warning(
+                "%s: %s is silent (%s); likely cause: %s",
+                self.line.id, device.id, device.counters.last_error, device.counters.cause,
+            )  # fmt: skip
+        elif was is DeviceState.SILENT and state is not DeviceState.SILENT:
+            _LOG.info("%s: %s answers again", self.line.id, device.id)
+
+    def _check_all_silent(self, open_for_s: float) -> None:
+        """A line on which nobody answers is reopened, at most every quarter minute."""
+        if open_for_s < REOPEN_AFTER_S or not self._devices:
+            return
+        if all(d.counters.state is DeviceState.SILENT for d in self._devices.values()):
+            raise LineDown(f"{self.line.id}: no device answers; reopening")
+
+    def _all_bad(self, error: LineDown) -> None:
+        """The line is gone: each device's points become bad readings that say so."""
+        for device in self._devices.values():
+            was = device.counters.state
+            poll = device.driver.poll(self._clock())
+            try:
+                next(poll)
+                poll.throw(error)
+            except StopIteration as stop:
+                device.counters.failed(error.reason)
+                device.counters.errors[error.reason] += 1
+                self._tell(device, was)
+                self._publish(stop.value)
+
+
+def _answered(reason: str) -> bool:
+    """Whether a bad reading still shows that the device spoke (and spoke validly)."""
+    return reason.startswith("exception") or reason in (
+        "out_of_range", "not_a_number", "not_available", "not_supported", "not_a_switch",
+    )  # fmt: skip
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

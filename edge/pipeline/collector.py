@@ -1,0 +1,52 @@
+"""Gathers what all lines read within one tick and publishes it as one batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from drivers.reading import Reading
+from edge.bus import ReadingBus
+
+GATHER_S = 0.005
+"""How long a tick's first reading waits for its neighbours: it bounds the latency added."""
+LIMIT = 200_000
+"""Readings held when the bus makes us wait; beyond it the oldest are dropped and counted."""
+
+
+class Collector:
+    """`collect` takes a finished round from a line; `run` publishes the batches."""
+
+    def __init__(self, bus: ReadingBus) -> None:
+        self._bus = bus
+        self._pending: list[Reading] = []
+        self._arrived = asyncio.Event()
+        self.collected = 0
+        self.dropped = 0
+
+    def collect(self, readings: Sequence[Reading]) -> None:
+        """Takes readings; never waits."""
+        self._pending.extend(readings)
+        self.collected += len(readings)
+        if len(self._pending) > LIMIT:
+            self.dropped += len(self._pending) - LIMIT
+            del self._pending[:-LIMIT]
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Publishes until cancelled; what is pending then goes out first."""
+        try:
+            while True:
+                await self._arrived.wait()
+                await asyncio.sleep(GATHER_S)
+                await self.flush()
+        finally:
+            if self._pending:
+                await asyncio.shield(self.flush())
+
+    async def flush(self) -> None:
+        """Publishes what is pending as one batch."""
+        self._arrived.clear()
+        batch, self._pending = self._pending, []
+        if batch:
+            await self._bus.publish(batch)

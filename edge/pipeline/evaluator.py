@@ -1,0 +1,107 @@
+"""Shows readings to the rule engine and makes its transitions durable before anybody hears of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from rules.engine import Engine
+
+from drivers.reading import Millis
+from edge.bus import Subscription
+from edge.pipeline.notices import NoticeWriter
+from edge.store.alarms import SENT, AlarmStore
+from rules.alarm import Transition
+
+_LOG = logging.getLogger(__name__)
+
+HOLD_MS = 1000
+"""Transitions that nobody is told of (pending, near miss) are stored at most this late,
+together: a flapping condition must not wear the card out."""
+IDLE_S = 30.0
+
+
+class Evaluator:
+    """The engine's way in and out. `tell` gets transitions once they are durable."""
+
+    def __init__(
+        self,
+        source: Subscription,
+        engine: Engine,
+        store: AlarmStore,
+        notices: NoticeWriter,
+        clock: Callable[[], Millis],
+        tell: Callable[[Sequence[Transition]], None],
+    ) -> None:
+        self._source = source
+        self.engine = engine
+        self._store = store
+        self._notices = notices
+        self._clock = clock
+        self._tell = tell
+        self._held: list[Transition] = []
+        self._held_since: Millis = 0
+        self.last_error = ""
+        self.evaluated = 0
+
+    async def run(self) -> None:
+        """Evaluates until cancelled; held transitions are stored before it ends."""
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(self._patience_s()):
+                        batch = await self._source.get()
+                except TimeoutError:
+                    await self.settle(self.engine.tick(self._clock()))
+                else:
+                    self.evaluated += len(batch)
+                    await self.settle(self.engine.evaluate(batch, self._clock()))
+        finally:
+            if self._held:
+                await asyncio.shield(self._save())
+
+    def _patience_s(self) -> float:
+        """How long to wait for readings before a timer or a held transition is due."""
+        now = self._clock()
+        due = self.engine.next_due()
+        waits = [IDLE_S]
+        if due is not None:
+            waits.append((due - now) / 1000)
+        if self._held:
+            waits.append((self._held_since + HOLD_MS - now) / 1000)
+        return max(0.001, min(waits))
+
+    async def settle(self, transitions: Sequence[Transition]) -> None:
+        """Stores transitions, at once where somebody will hear of one."""
+        now = self._clock()
+        if transitions and not self._held:
+            self._held_since = now
+        self._held.extend(transitions)
+        if not self._held:
+            return
+        if any(t.change in SENT for t in transitions) or now - self._held_since >= HOLD_MS:
+            await self._save()
+
+    async def _save(self) -> None:
+        saved, self._held = self._held, []
+        try:
+            await self._store.save(saved, self._notices.pushes(saved, self._clock()))
+        except sqlite3.OperationalError as error:  # full or read-only disk: keep, try again
+            self._held = saved + self._held
+            self._held_since = self._clock()
+            if str(error) != self.last_error:
+                _LOG.error("alarms cannot be stored: %s; holding %d transitions", error, len(self._held))
+            self.last_error = str(error)
+            return
+        self.last_error = ""
+        self._tell(saved)
+
+    async def acknowledge(self, rule: str, scope: str, user: str, note: str) -> None:
+        """A person has seen an alarm; durable when it returns."""
+        await self.settle(self.engine.acknowledge(rule, scope, user, note, self._clock()))
+
+    async def reset(self, rule: str, scope: str, user: str, note: str) -> None:
+        """A person has been there and releases a latch; durable when it returns."""
+        await self.settle(self.engine.reset(rule, scope, user, note, self._clock()))

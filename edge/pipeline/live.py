@@ -1,0 +1,41 @@
+"""The newest reading of every point, in memory, for the dashboard and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from drivers.reading import Batch, Quality, Reading
+from edge.bus import Subscription
+
+
+class Latest:
+    """Takes batches off the bus, keeps the newest per point and tells listeners."""
+
+    def __init__(self, source: Subscription, tell: Callable[[Batch], None]) -> None:
+        self._source = source
+        self._tell = tell
+        self._readings: dict[tuple[str, str], Reading] = {}
+        self.good = 0
+        self.bad = 0
+
+    def restore(self, readings: Sequence[Reading]) -> None:
+        """What was stored before this start; each keeps its own old time."""
+        for reading in readings:
+            self._readings.setdefault((reading.device, reading.point), reading)
+
+    def get(self) -> Sequence[Reading]:
+        """The newest reading of every point."""
+        return list(self._readings.values())
+
+    async def run(self) -> None:
+        """Follows the bus until cancelled."""
+        while True:
+            batch = await self._source.get()
+            readings = self._readings
+            bad = 0
+            for reading in batch:
+                readings[reading[0], reading[1]] = reading
+                bad += reading.quality is Quality.BAD
+            self.bad += bad
+            self.good += len(batch) - bad
+            self._tell(batch)

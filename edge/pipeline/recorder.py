@@ -1,0 +1,88 @@
+"""Stores what the bus carries, in group commits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+
+from drivers.reading import Millis, Reading
+from edge.bus import Subscription
+from edge.store.readings import ReadingStore
+
+_LOG = logging.getLogger(__name__)
+
+GROUP_ROWS = 5_000
+"""A group is committed early when it has grown to this."""
+HELD_ROWS = 100_000
+"""Readings held in memory while the disk refuses; beyond it the oldest are dropped, counted."""
+
+
+class Recorder:
+    """Holds readings for at most `group_ms`, then commits them together."""
+
+    def __init__(
+        self,
+        source: Subscription,
+        store: ReadingStore,
+        group_ms: Millis,
+        clock: Callable[[], Millis],
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._group_s = group_ms / 1000
+        self._clock = clock
+        self._held: list[Reading] = []
+        self.dropped = 0
+        self.last_error = ""
+
+    @property
+    def held(self) -> int:
+        """Readings not yet committed."""
+        return len(self._held)
+
+    async def run(self) -> None:
+        """Stores until cancelled; the last group is committed before it ends."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._group_s
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout_at(deadline if self._held else None):
+                        self._held.extend(await self._source.get())
+                except TimeoutError:
+                    await self._commit()
+                if len(self._held) >= GROUP_ROWS:
+                    await self._commit()
+                if not self._held or loop.time() >= deadline:
+                    await self._commit()
+                    deadline = loop.time() + self._group_s
+        finally:
+            await asyncio.shield(self.flush())
+
+    async def flush(self) -> None:
+        """Commits what is held and what still waits on the bus."""
+        while self._source.size:
+            self._held.extend(await self._source.get())
+        await self._commit()
+
+    async def _commit(self) -> None:
+        if not self._held:
+            return
+        group, self._held = self._held, []
+        try:
+            await self._store.append(group, self._clock())
+        except sqlite3.OperationalError as error:  # full, read-only, I/O: keep and try again
+            self._held = group + self._held
+            over = len(self._held) - HELD_ROWS
+            if over > 0:
+                self.dropped += over
+                del self._held[:over]
+            if str(error) != self.last_error:
+                _LOG.error("readings cannot be stored: %s; holding %d in memory", error, len(self._held))
+            self.last_error = str(error)
+        else:
+            if self.last_error:
+                _LOG.info("readings are stored again")
+            self.last_error = ""

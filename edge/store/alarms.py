@@ -1,0 +1,325 @@
+"""Alarms on disk: the state of every rule instance, each occurrence, each transition, and
+the pushes that follow from it, all in the transaction of the transition."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
+
+import msgspec
+
+from cloud_sync.outbox import Backlog, Entry
+from drivers.reading import Millis, Value
+from edge.store.database import Database
+from rules.alarm import AlarmState, Change, Condition, Transition
+
+SCHEMA: tuple[str, ...] = (
+    """CREATE TABLE alarm_state(
+        rule TEXT NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY(rule, scope)) WITHOUT ROWID""",
+    """CREATE TABLE occurrence(
+        id TEXT PRIMARY KEY, rule TEXT NOT NULL, scope TEXT NOT NULL, raised_at INTEGER NOT NULL,
+        priority INTEGER NOT NULL, open INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID""",
+    "CREATE INDEX occurrence_raised ON occurrence(raised_at)",
+    "CREATE INDEX occurrence_open ON occurrence(open) WHERE open",
+    """CREATE TABLE transition(
+        id INTEGER PRIMARY KEY AUTOINCREMENT, change TEXT NOT NULL, rule TEXT NOT NULL, scope TEXT NOT NULL,
+        occurrence TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL)""",
+    """CREATE TABLE push(
+        id TEXT PRIMARY KEY, occurrence TEXT NOT NULL, channel TEXT NOT NULL, priority INTEGER NOT NULL,
+        body TEXT NOT NULL, created_at INTEGER NOT NULL, due_at INTEGER NOT NULL, attempts INTEGER NOT NULL,
+        state TEXT NOT NULL, settled_at INTEGER, detail TEXT NOT NULL) WITHOUT ROWID""",
+    "CREATE INDEX push_due ON push(due_at) WHERE state='pending'",
+    "CREATE INDEX push_occurrence ON push(occurrence)",
+    """CREATE TABLE cursors(
+        stream TEXT NOT NULL, destination TEXT NOT NULL, position INTEGER NOT NULL, sent INTEGER NOT NULL,
+        PRIMARY KEY(stream, destination)) WITHOUT ROWID""",
+    """CREATE TABLE quarantine(
+        id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, destination TEXT NOT NULL,
+        entry INTEGER NOT NULL, line TEXT NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,
+        at INTEGER NOT NULL, UNIQUE(stream, destination, entry))""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One message to one channel, about one occurrence. `id` is its idempotency key."""
+
+    id: str
+    occurrence: str
+    channel: str
+    priority: int
+    body: str  # JSON of the notice
+    created_at: Millis
+    due_at: Millis
+    attempts: int = 0
+    state: str = "pending"  # pending | delivered | failed
+    settled_at: Millis | None = None
+    detail: str = ""
+
+
+class Parked(NamedTuple):
+    """One entry that a destination refused for good."""
+
+    stream: str
+    destination: str
+    at: Millis
+    line: str
+    status: int
+    reason: str
+
+
+def _dump(state: AlarmState) -> str:
+    return msgspec.json.encode(asdict(state)).decode()
+
+
+def _load(text: str) -> AlarmState:
+    """A stored state; fields unknown to this version are left out, new ones take their default."""
+    known = {field.name for field in fields(AlarmState)}
+    raw: dict[str, Any] = {k: v for k, v in msgspec.json.decode(text).items() if k in known}
+    raw["condition"] = Condition(raw["condition"])
+    return AlarmState(**raw)
+
+
+class AlarmStore:
+    """The core file's alarms."""
+
+    def __init__(self, core: Database) -> None:
+        self._core = core
+
+    async def states(self) -> list[AlarmState]:
+        """The persisted state of every rule instance, for the engine's start."""
+        return await self._core.read(
+            lambda c: [_load(row[0]) for row in c.execute("SELECT state FROM alarm_state")]
+        )
+
+    async def save(self, transitions: Sequence[Transition], pushes: Sequence[Push] = ()) -> None:
+        """Stores transitions, their states and their pushes in one durable commit."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for transition in transitions:
+                _save(connection, transition)
+            connection.executemany(
+                "INSERT INTO push VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                [
+                    (p.id, p.occurrence, p.channel, p.priority, p.body, p.created_at, p.due_at,
+                     p.attempts, p.state, p.settled_at, p.detail)
+                    for p in pushes
+                ],
+            )  # fmt: skip
+
+        await self._core.run(work)
+
+    async def occurrences(self, *, only_open: bool, limit: int = 1000) -> list[AlarmState]:
+        """Occurrences, newest first."""
+        where = "WHERE open" if only_open else ""
+        return await self._core.read(
+            lambda c: [
+                _load(row[0])
+                for row in c.execute(
+                    f"SELECT state FROM occurrence {where} ORDER BY raised_at DESC LIMIT ?", (limit,)
+                )
+            ]
+        )
+
+    async def occurrence(self, occurrence: str) -> AlarmState | None:
+        """One occurrence by id."""
+
+        def look(connection: sqlite3.Connection) -> AlarmState | None:
+            row = connection.execute("SELECT state FROM occurrence WHERE id=?", (occurrence,)).fetchone()
+            return _load(row[0]) if row else None
+
+        return await self._core.read(look)
+
+    async def pushes(self, occurrences: Sequence[str]) -> dict[str, list[Push]]:
+        """The pushes of the named occurrences."""
+
+        def look(connection: sqlite3.Connection) -> dict[str, list[Push]]:
+            found: dict[str, list[Push]] = {}
+            for start in range(0, len(occurrences), 500):
+                some = occurrences[start : start + 500]
+                marks = ",".join("?" * len(some))
+                for row in connection.execute(
+                    f"SELECT * FROM push WHERE occurrence IN ({marks}) ORDER BY created_at", tuple(some)
+                ):
+                    found.setdefault(row["occurrence"], []).append(Push(*row))
+            return found
+
+        return await self._core.read(look)
+
+    async def due_pushes(self, now: Millis, limit: int = 50) -> list[Push]:
+        """Pending pushes whose time has come, the most urgent first."""
+        return await self._core.read(
+            lambda c: [
+                Push(*row)
+                for row in c.execute(
+                    "SELECT * FROM push WHERE state='pending' AND due_at<=?"
+                    " ORDER BY priority, created_at LIMIT ?",
+                    (now, limit),
+                )
+            ]
+        )
+
+    async def next_push_due(self) -> Millis | None:
+        """When the next pending push is due."""
+        return await self._core.read(
+            lambda c: c.execute("SELECT min(due_at) FROM push WHERE state='pending'").fetchone()[0]
+        )
+
+    async def settle_push(self, push: Push) -> None:
+        """Stores the outcome of an attempt (state, attempts, due_at, detail)."""
+        await self._core.run(
+            lambda c: c.execute(
+                "UPDATE push SET due_at=?, attempts=?, state=?, settled_at=?, detail=? WHERE id=?",
+                (push.due_at, push.attempts, push.state, push.settled_at, push.detail, push.id),
+            )
+        )
+
+
+def _save(connection: sqlite3.Connection, transition: Transition) -> None:
+    state, text = transition.state, _dump(transition.state)
+    if transition.change is Change.CLOSED and state.condition is Condition.NORMAL:
+        connection.execute("DELETE FROM alarm_state WHERE rule=? AND scope=?", (state.rule, state.scope))
+    else:
+        connection.execute(
+            "INSERT OR REPLACE INTO alarm_state VALUES(?,?,?)", (state.rule, state.scope, text)
+        )
+    if state.occurrence and state.raised_at is not None:
+        is_open = (
+            state.condition in (Condition.ACTIVE, Condition.CLEARING) or not state.acked or state.latched
+        )
+        connection.execute(
+            "INSERT OR REPLACE INTO occurrence VALUES(?,?,?,?,?,?,?)",
+            (state.occurrence, state.rule, state.scope, state.raised_at, state.priority, int(is_open), text),
+        )
+    if transition.change in SENT:
+        connection.execute(
+            "INSERT INTO transition(change, rule, scope, occurrence, at, state) VALUES(?,?,?,?,?,?)",
+            (transition.change, state.rule, state.scope, state.occurrence, transition.at, text),
+        )
+
+
+SENT = frozenset(
+    {Change.RAISED, Change.REASSERTED, Change.CLEARED, Change.ACKED, Change.RESET, Change.CLOSED}
+)
+"""Transitions that belong to an occurrence's history and go to the district."""
+
+
+class AlarmOutbox:
+    """Alarm transitions on their way out: one point for each, measurement `alarm`."""
+
+    name = "alarms"
+
+    def __init__(self, core: Database, site_tags: Mapping[str, str]) -> None:
+        self._core = core
+        self._site_tags = dict(site_tags)
+
+    async def take(self, destination: str, limit: int) -> tuple[Sequence[Entry], int]:
+        """See `cloud_sync.outbox.Outbox`."""
+
+        def look(connection: sqlite3.Connection) -> tuple[Sequence[Entry], int]:
+            cursor = self._position(connection, destination)
+            rows = connection.execute(
+                "SELECT id, change, at, state FROM transition WHERE id>? ORDER BY id LIMIT ?",
+                (cursor, limit),
+            ).fetchall()
+            entries = [self._entry(row["id"], row["change"], row["at"], _load(row["state"])) for row in rows]
+            return entries, rows[-1]["id"] if rows else cursor
+
+        return await self._core.read(look)
+
+    def _entry(self, number: int, change: str, at: Millis, state: AlarmState) -> Entry:
+        tags = {
+            **self._site_tags,
+            "rule": state.rule,
+            "space": state.scope,
+            "device": state.device,
+            "priority": str(state.priority),
+            "state": change,
+        }
+        values: dict[str, Value] = {
+            "occurrence": state.occurrence,
+            "condition": state.condition.value,
+            "acked": state.acked,
+            "latched": state.latched,
+            "message": state.message,
+        }
+        if isinstance(state.value, float):
+            values["value"] = state.value
+        return Entry(number, "alarm", tags, values, at)
+
+    @staticmethod
+    def _position(connection: sqlite3.Connection, destination: str) -> int:
+        row = connection.execute(
+            "SELECT position FROM cursors WHERE stream='alarms' AND destination=?", (destination,)
+        ).fetchone()
+        return row[0] if row else 0
+
+    async def accept(self, destination: str, cursor: int, sent: int) -> None:
+        """Moves the cursor, durably."""
+        await self._core.run(
+            lambda c: c.execute(
+                "INSERT INTO cursors VALUES('alarms',?1,?2,?3) ON CONFLICT(stream, destination) DO UPDATE"
+                " SET position=?2, sent=sent+?3",
+                (destination, cursor, sent),
+            )
+        )
+
+    async def park(self, destination: str, entry: Entry, line: str, status: int, reason: str) -> None:
+        """Sets one refused entry aside."""
+        await Quarantine(self._core).park(self.name, destination, entry, line, status, reason)
+
+    async def backlog(self, destination: str) -> Backlog:
+        """Transitions behind the cursor."""
+
+        def look(connection: sqlite3.Connection) -> Backlog:
+            return Backlog(
+                *connection.execute(
+                    "SELECT count(*), min(at) FROM transition WHERE id>?",
+                    (self._position(connection, destination),),
+                ).fetchone()
+            )
+
+        return await self._core.read(look)
+
+
+class Quarantine:
+    """Entries that a destination refuses for good, kept with its reason."""
+
+    def __init__(self, core: Database) -> None:
+        self._core = core
+
+    async def park(
+        self, stream: str, destination: str, entry: Entry, line: str, status: int, reason: str
+    ) -> None:
+        """Keeps one entry; a second time is no second row."""
+        await self._core.run(
+            lambda c: c.execute(
+                "INSERT INTO quarantine(stream, destination, entry, line, status, reason, at)"
+                " VALUES(?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                (stream, destination, entry.id, line[:4000], status, reason[:1000], entry.at),
+            )
+        )
+
+    async def list(self, destination: str, limit: int = 50) -> list[Parked]:
+        """The newest parked entries of a destination."""
+        return await self._core.read(
+            lambda c: [
+                Parked(*row)
+                for row in c.execute(
+                    "SELECT stream, destination, at, line, status, reason FROM quarantine"
+                    " WHERE destination=? ORDER BY id DESC LIMIT ?",
+                    (destination, limit),
+                )
+            ]
+        )
+
+    async def count(self, destination: str) -> int:
+        """How many are parked."""
+        return await self._core.read(
+            lambda c: c.execute(
+                "SELECT count(*) FROM quarantine WHERE destination=?", (destination,)
+            ).fetchone()[0]
+        )
