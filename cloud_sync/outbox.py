@@ -32,22 +32,30 @@ class Backlog(NamedTuple):
     oldest: Millis | None
 
 
+class Taken(NamedTuple):
+    """What an outbox gave: entries, the cursor behind them, and whether more waits now.
+
+    The cursor may lie beyond the last entry (rows that are never sent, such as bad
+    readings, are skipped).
+    """
+
+    entries: Sequence[Entry]
+    cursor: int
+    more: bool
+
+
 class Outbox(Protocol):
     """One stream of stored entries with a durable cursor for each destination."""
 
     name: str
 
-    async def take(self, destination: str, limit: int) -> tuple[Sequence[Entry], int]:
-        """The next entries, oldest first, and the cursor behind them.
-
-        The cursor may lie beyond the last entry (rows that are never sent, such as bad
-        readings, are skipped); `([], cursor)` with an unmoved cursor means: nothing waits.
-        """
+    async def take(self, destination: str, limit: int) -> Taken:
+        """At most `limit` entries behind the destination's cursor, oldest first."""
         ...
 
     async def accept(self, destination: str, cursor: int, sent: int) -> None:
         """Moves the cursor, durably: all before it is held by the destination.
-        `sent` entries were delivered in this step (for the ledger)."""
+        `sent` values (fields of entries) were delivered in this step, for the ledger."""
         ...
 
     async def park(self, destination: str, entry: Entry, line: str, status: int, reason: str) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from drivers.reading import Millis
+
+Clock = Callable[[], Millis]
 
 
 def now() -> Millis:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from drivers.reading import Batch, Quality, Reading
+from drivers.reading import Batch, Millis, Quality, Reading
 from edge.bus import Subscription
 
 
@@ -17,6 +17,8 @@ class Latest:
         self._readings: dict[tuple[str, str], Reading] = {}
         self.good = 0
         self.bad = 0
+        self.last_at: Millis | None = None
+        """When the newest reading, good or bad, came in this run."""
 
     def restore(self, readings: Sequence[Reading]) -> None:
         """What was stored before this start; each keeps its own old time."""
@@ -38,4 +40,5 @@ class Latest:
                 bad += reading.quality is Quality.BAD
             self.bad += bad
             self.good += len(batch) - bad
+            self.last_at = batch[-1].received_at
             self._tell(batch)

@@ -6,11 +6,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from cloud_sync.outbox import Backlog, Entry
+from cloud_sync.outbox import Backlog, Entry, Taken
 from drivers.reading import Millis, Value
 from edge.store.database import Database
 from rules.alarm import AlarmState, Change, Condition, Transition
@@ -43,6 +43,9 @@ SCHEMA: tuple[str, ...] = (
 )
 
 
+PushState = Literal["pending", "delivered", "failed"]
+
+
 @dataclass(frozen=True, slots=True)
 class Push:
     """One message to one channel, about one occurrence. `id` is its idempotency key."""
@@ -55,7 +58,7 @@ class Push:
     created_at: Millis
     due_at: Millis
     attempts: int = 0
-    state: str = "pending"  # pending | delivered | failed
+    state: PushState = "pending"
     settled_at: Millis | None = None
     detail: str = ""
 
@@ -216,17 +219,17 @@ class AlarmOutbox:
         self._core = core
         self._site_tags = dict(site_tags)
 
-    async def take(self, destination: str, limit: int) -> tuple[Sequence[Entry], int]:
+    async def take(self, destination: str, limit: int) -> Taken:
         """See `cloud_sync.outbox.Outbox`."""
 
-        def look(connection: sqlite3.Connection) -> tuple[Sequence[Entry], int]:
+        def look(connection: sqlite3.Connection) -> Taken:
             cursor = self._position(connection, destination)
             rows = connection.execute(
                 "SELECT id, change, at, state FROM transition WHERE id>? ORDER BY id LIMIT ?",
                 (cursor, limit),
             ).fetchall()
             entries = [self._entry(row["id"], row["change"], row["at"], _load(row["state"])) for row in rows]
-            return entries, rows[-1]["id"] if rows else cursor
+            return Taken(entries, rows[-1]["id"] if rows else cursor, len(rows) == limit)
 
         return await self._core.read(look)
 

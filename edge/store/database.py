@@ -39,8 +39,10 @@ class Database:
     async def open(self) -> None:
         """Opens and migrates; sqlite3.DatabaseError for a broken file, NewerSchema for a foreign one."""
         loop = asyncio.get_running_loop()
-        self._write_connection = await loop.run_in_executor(self._writer, self._open_writer)
-        self._read_connection = await loop.run_in_executor(self._reader, self._connect)
+        self._write_connection = await loop.run_in_executor(
+            self._writer, connect, self.path, self._migrations
+        )
+        self._read_connection = await loop.run_in_executor(self._reader, connect, self.path, self._migrations)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` in one transaction; durable when it returns, undone when it raises."""
@@ -81,38 +83,41 @@ class Database:
         connection.set_progress_handler(lambda: time.monotonic() > end, 20_000)
         return work(connection)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "busy_timeout=5000",
-            "wal_autocheckpoint=1000",
-            f"journal_size_limit={16 << 20}",
-            "foreign_keys=ON",
-            "temp_store=MEMORY",
-            "mmap_size=0",
-            "trusted_schema=OFF",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
 
-    def _open_writer(self) -> sqlite3.Connection:
-        fresh = not self.path.exists()
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        if fresh:
-            self.path.chmod(0o600)
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # only before the first table
+def connect(path: Path, migrations: Sequence[Sequence[str]]) -> sqlite3.Connection:
+    """Opens a file, making or migrating it.
+
+    Raises sqlite3.DatabaseError for a broken file, NewerSchema for one of a newer version.
+    """
+    if not path.exists():
+        path.touch(mode=0o600)
+    connection = _tune(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
         connection.close()
-        connection = self._connect()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(self._migrations):
-            raise NewerSchema(f"{self.path} has schema {version}, this version knows {len(self._migrations)}")
-        for number, statements in enumerate(self._migrations[version:], start=version + 1):
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={number}")
-            connection.execute("COMMIT")
-        return connection
+        raise NewerSchema(f"{path} has schema {version}, this version knows {len(migrations)}")
+    for number, statements in enumerate(migrations[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={number}")
+        connection.execute("COMMIT")
+    return connection
+
+
+def _tune(connection: sqlite3.Connection) -> sqlite3.Connection:
+    connection.row_factory = sqlite3.Row
+    for pragma in (
+        "auto_vacuum=INCREMENTAL",  # takes effect only before the first table
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "busy_timeout=5000",
+        "wal_autocheckpoint=1000",
+        f"journal_size_limit={16 << 20}",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "mmap_size=0",
+        "trusted_schema=OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection

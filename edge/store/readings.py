@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cloud_sync.outbox import Backlog, Entry
+from cloud_sync.outbox import Backlog, Entry, Taken
 from drivers.reading import Millis, Quality, Reading, Value
 from edge.store.database import Database
 
@@ -33,6 +33,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WITHOUT ROWID""",
     ),
 )
+
+ROWS_PER_ENTRY = 8
 
 _QUALITIES = (Quality.GOOD, Quality.STALE, Quality.BAD)
 _QUALITY_CODE = {quality: code for code, quality in enumerate(_QUALITIES)}
@@ -138,6 +140,30 @@ class ReadingStore:
                 )  # fmt: skip
         return found
 
+    async def recent(self, since: Millis, limit: int = 500_000) -> list[Reading]:
+        """The configured points' stored readings from `since` on, in the order they were stored."""
+        names = {number: key for key, number in self._series.items()}
+
+        def look(connection: sqlite3.Connection) -> list[Reading]:
+            found = []
+            for row in connection.execute(
+                "SELECT series, at, received_at, value, quality, reason FROM readings INDEXED BY readings_at"
+                " WHERE at>=? ORDER BY at LIMIT ?",
+                (since, limit),
+            ):
+                key = names.get(row[0])
+                if key is not None:
+                    tags = self._tags[key]
+                    found.append(
+                        Reading(
+                            *key, _typed(row[3], tags.type), tags.unit, row[1], row[2], _QUALITIES[row[4]],
+                            row[5] or "",
+                        )
+                    )  # fmt: skip
+            return found
+
+        return await self._database.read(look)
+
     async def history(
         self,
         device: str,
@@ -235,35 +261,37 @@ class ReadingOutbox:
         self._park = park
         self._tags: dict[tuple[str, str, str], Mapping[str, str]] = {}
 
-    async def take(self, destination: str, limit: int) -> tuple[Sequence[Entry], int]:
-        """See `cloud_sync.outbox.Outbox`; `limit` counts readings."""
+    async def take(self, destination: str, limit: int) -> Taken:
+        """See `cloud_sync.outbox.Outbox`."""
         return await self._database.read(lambda connection: self._take(connection, destination, limit))
 
-    def _take(
-        self, connection: sqlite3.Connection, destination: str, limit: int
-    ) -> tuple[Sequence[Entry], int]:
+    def _take(self, connection: sqlite3.Connection, destination: str, limit: int) -> Taken:
         row = _cursor_row(connection, destination)
         cursor = row[0] if row else 0
+        # Points of one instant become one entry: more rows than entries are read.
+        most = limit * ROWS_PER_ENTRY
         rows = connection.execute(
             "SELECT r.id, s.kind, s.space, s.building, s.device, s.point, s.type, r.at, r.value, r.quality"
             " FROM readings r JOIN series s ON s.id = r.series WHERE r.id > ? ORDER BY r.id LIMIT ?",
-            (cursor, limit),
+            (cursor, most),
         ).fetchall()
         entries: list[Entry] = []
-        open_entry: tuple[object, ...] = ()
+        fields: dict[str, Value] = {}
+        last: tuple[object, ...] = ()
         for number, kind, space, building, device, point, type_, at, value, quality in rows:
-            cursor = number
-            typed = _typed(value, type_)
-            if quality or typed is None:
+            typed = None if quality else _typed(value, type_)
+            if typed is None:
+                cursor = number
                 continue
             key = (device, at, kind, space, building)
-            if key == open_entry:
-                entries[-1].fields[point] = typed  # type: ignore[index]  # ours until it leaves
-            else:
-                tags = self._tags_of(device, space, building)
-                entries.append(Entry(number, kind, tags, {point: typed}, at))
-                open_entry = key
-        return entries, cursor
+            if key != last:
+                if len(entries) == limit:
+                    return Taken(entries, cursor, True)
+                last, fields = key, {}
+                entries.append(Entry(number, kind, self._tags_of(device, space, building), fields, at))
+            fields[point] = typed
+            cursor = number
+        return Taken(entries, cursor, len(rows) == most)
 
     def _tags_of(self, device: str, space: str, building: str) -> Mapping[str, str]:
         tags = self._tags.get((device, space, building))

@@ -1,0 +1,47 @@
+"""How long to wait before the next try; pure, with the randomness handed in."""
+
+from __future__ import annotations
+
+from random import Random
+
+from cloud_sync.errors import Blocked, Throttled, UploadError
+from cloud_sync.settings import InfluxDestination
+from drivers.reading import Millis
+from drivers.settings import millis
+
+_LONGEST_WISH: Millis = 15 * 60_000
+_FIRST_BLOCKED: Millis = 10_000
+_DOUBLINGS = 20
+
+
+class Backoff:
+    """Exponential with jitter between `retry_min` and `retry_max`.
+
+    A Retry-After is honoured up to 15 minutes, plus up to a tenth so that schools do not
+    return in step. A blocked destination is tried after 10 s, then ever more slowly up to
+    `blocked_retry`: a proxy that restarts answers 404 for a moment.
+    """
+
+    def __init__(self, destination: InfluxDestination, random: Random) -> None:
+        self._least = millis(destination.retry_min)
+        self._most = millis(destination.retry_max)
+        self._blocked = millis(destination.blocked_retry)
+        self._random = random
+        self._failures = 0
+
+    def failed(self, error: UploadError) -> Millis:
+        """Counts one more failure in a row and gives the wait behind it."""
+        doublings = min(self._failures, _DOUBLINGS)
+        self._failures += 1
+        if isinstance(error, Blocked):
+            return min(self._blocked, _FIRST_BLOCKED << doublings)
+        ceiling = min(self._most, self._least << doublings)
+        wait = self._random.uniform(self._least, ceiling)
+        if isinstance(error, Throttled) and error.retry_after is not None:
+            wish = min(error.retry_after, _LONGEST_WISH)
+            wait = max(wait, wish * self._random.uniform(1.0, 1.1))
+        return round(wait)
+
+    def reset(self) -> None:
+        """Forgets the failures: a write succeeded, or a person changed something."""
+        self._failures = 0

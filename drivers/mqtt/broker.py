@@ -1,0 +1,214 @@
+"""One broker connection: subscribes for all its devices and publishes what they say.
+
+A message is acknowledged when its readings have been published on the bus, so that what
+the gateway had not taken yet comes again after a lost connection; what it had taken and
+comes again all the same is dropped by its message id. There is no queue in between: a slow
+gateway slows the broker's socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aiomqtt import Client, MqttError
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import MQTTMessage
+
+from drivers.errors import BadPayload, LineDown
+from drivers.line.counters import DeviceCounters, LineCounters
+from drivers.mqtt import codec
+from drivers.mqtt.device import DeviceSlot, MqttDeviceReader, Release
+from drivers.mqtt.routing import Routes
+from drivers.mqtt.settings import MqttLine
+from drivers.reading import Millis, Reading
+from drivers.settings import millis
+
+_LOG = logging.getLogger(__name__)
+
+KEEPALIVE_S = 30
+REMEMBERED_IDS = 256
+"""Message ids kept to know a repeat; brokers keep some 20 unacknowledged at a time."""
+
+_DENIED = 0x80  # MQTT 3.1.1, section 3.9.3
+_BATCH = 100  # subscriptions in one packet
+
+Publish = Callable[[Sequence[Reading]], None]
+
+
+class _Route(NamedTuple):
+    device: MqttDeviceReader
+    suffix: str | None
+
+
+class _Client(Client):
+    """aiomqtt's client, giving each message to `receive` at once.
+
+    Its own queue drops the duplicate flag and acknowledges what nobody has taken yet.
+    """
+
+    def __init__(self, receive: Callable[[MQTTMessage], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._receive = receive
+        # lost while nobody waits for it (subscribing, closing): not worth a complaint by asyncio
+        self._disconnected.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+    def _on_message(self, client: PahoClient, userdata: Any, message: MQTTMessage) -> None:
+        self._receive(message)
+
+
+class MqttBroker:
+    """All devices behind one broker; see `drivers.contract.Listening`.
+
+    `identity` (the site's id) keeps the client ids of two schools on one broker apart.
+    """
+
+    def __init__(
+        self,
+        line: MqttLine,
+        slots: Sequence[DeviceSlot],
+        password: str | None,
+        clock: Callable[[], Millis],
+        *,
+        identity: str = "gateway",
+    ) -> None:
+        self.line = line
+        self.counters = LineCounters()
+        self.devices: Mapping[str, DeviceCounters] = {slot.settings.id: slot.counters for slot in slots}
+        self._password = password
+        self._clock = clock
+        self._client_id = line.client_id or f"campus-edge-{identity}-{line.id}"
+        self._routes: Routes[_Route] = Routes()
+        self._taken: OrderedDict[int, int] = OrderedDict()
+        self._pending: dict[tuple[str, str], tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
+        self._publish: Publish = _nowhere
+        for slot in slots:
+            reader = MqttDeviceReader(slot)
+            for topic_filter, suffix in reader.topics().items():
+                self._routes.add(topic_filter, _Route(reader, suffix))
+
+    async def listen(self, publish: Publish) -> None:
+        """Publishes until cancelled; LineDown when the broker is not there or gone."""
+        self._publish = publish
+        tls = await asyncio.to_thread(self._tls_context) if self.line.tls else None
+        host, port = self.line.address
+        client = _Client(
+            self._receive,
+            hostname=host,
+            port=port,
+            username=self.line.username,
+            password=self._password,
+            identifier=self._client_id,
+            clean_session=False,
+            keepalive=KEEPALIVE_S,
+            timeout=millis(self.line.timeout) / 1000,
+            tls_context=tls,
+        )
+        try:
+            async with client:
+                await self._subscribe(client)
+                self.counters.opened += 1
+                self.counters.connected_since = self._clock()
+                self.counters.last_error = ""
+                _LOG.info("%s connected to %s:%d", self.line.id, host, port)
+                async for _ in client.messages:
+                    pass  # nothing is ever queued: this waits for the end of the connection
+        except MqttError as error:
+            self.counters.last_error = str(error)
+            cause = error.__cause__
+            if cause is not None and not isinstance(cause, MqttError | OSError):
+                raise cause from None  # a fault of ours while receiving, not of the line
+            raise LineDown(f"{self.line.id}: {error}") from error
+        finally:
+            self.counters.connected_since = None
+            self._release_all()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.line.ca)
+        except OSError as error:
+            raise LineDown(f"{self.line.id}: certificate authority {self.line.ca}: {error}") from error
+
+    async def _subscribe(self, client: Client) -> None:
+        filters = self._routes.filters()
+        for at in range(0, len(filters), _BATCH):
+            part = filters[at : at + _BATCH]
+            granted = await client.subscribe([(topic, 1) for topic in part])
+            codes = [code if isinstance(code, int) else code.value for code in granted]
+            for topic, code in zip(part, codes, strict=True):
+                if code >= _DENIED:
+                    self._denied(topic)
+
+    def _denied(self, topic: str) -> None:
+        self.counters.faults["subscription_denied"] += 1
+        _LOG.error("%s: the broker denies the topic %s: mend its access list", self.line.id, topic)
+        for route in self._routes.find(topic):
+            route.device.counters.errors["subscription_denied"] += 1
+            route.device.counters.failed("exception:128")
+
+    def _receive(self, message: MQTTMessage) -> None:
+        """One message, in the event loop; what is wrong with it is counted, never raised."""
+        self.counters.exchanges += 1
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self.counters.faults["bad_topic"] += 1
+            return
+        if self._is_repeat(message, topic):
+            self.counters.faults["duplicate"] += 1
+            return
+        routes = self._routes.find(topic)
+        if not routes:
+            self.counters.faults["unknown_topic"] += 1
+        else:
+            self._deliver(routes, bytes(message.payload), message.retain)
+        if message.qos:
+            self._taken[message.mid] = hash((topic, bytes(message.payload)))
+            self._taken.move_to_end(message.mid)
+            if len(self._taken) > REMEMBERED_IDS:
+                self._taken.popitem(last=False)
+
+    def _is_repeat(self, message: MQTTMessage, topic: str) -> bool:
+        """A repeat of what was published already: its acknowledgement was lost with the connection."""
+        return message.dup and self._taken.get(message.mid) == hash((topic, bytes(message.payload)))
+
+    def _deliver(self, routes: Sequence[_Route], payload: bytes, retained: bool) -> None:
+        try:
+            value = codec.parse(payload, self.line.max_payload)
+        except BadPayload as error:
+            self.counters.faults[error.reason] += 1
+            for route in routes:
+                route.device.refused(error.reason)
+            return
+        for device, suffix in routes:
+            heard = device.hear(suffix, value, retained, self._clock())
+            if heard.readings:
+                self._publish(heard.readings)
+            for release in heard.releases:
+                self._release_later(device, release)
+
+    def _release_later(self, device: MqttDeviceReader, release: Release) -> None:
+        """Ends an event after its while, counted anew when it happens again before."""
+        key = (device.id, release.point)
+        if (pending := self._pending.pop(key, None)) is not None:
+            pending[0].cancel()
+
+        def release_now() -> None:
+            del self._pending[key]
+            self._publish([device.release(release, self._clock())])
+
+        timer = asyncio.get_running_loop().call_later(release.after_ms / 1000, release_now)
+        self._pending[key] = (timer, release_now)
+
+    def _release_all(self) -> None:
+        for timer, release_now in list(self._pending.values()):
+            timer.cancel()
+            release_now()
+
+
+def _nowhere(_: Sequence[Reading]) -> None:
+    """Where readings go before anyone listens."""

@@ -1,0 +1,276 @@
+"""The command line: `campus-edge ...`.
+
+Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="The edge gateway of a school.",
+    pretty_exceptions_enable=False,
+)
+token_app = typer.Typer(no_args_is_help=True, help="API tokens for machines.")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
+profiles_app = typer.Typer(no_args_is_help=True, help="Device profiles.")
+app.add_typer(token_app, name="token")
+app.add_typer(audit_app, name="audit")
+app.add_typer(profiles_app, name="profiles")
+
+ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
+DataOption = Annotated[Path, typer.Option("--data", help="folder of the databases")]
+JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+DEFAULT_DATA = Path("/var/lib/campus-edge")
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    app()
+
+
+def _fail(message: str, code: int = 1) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # httpx logs each URL, and a robot's URL holds its key.
+    for chatty in ("httpx", "httpcore", "uvicorn.access", "pymodbus", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@app.command()
+def run(
+    config: ConfigOption,
+    data: DataOption = DEFAULT_DATA,
+    demo: Annotated[bool, typer.Option("--demo", hidden=True)] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="log every frame in hex")] = False,
+) -> None:
+    """Runs the gateway until SIGTERM; SIGHUP reads the configuration again."""
+    _log_to_stderr(verbose)
+    try:
+        asyncio.run(_run(config, data, demo))
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise _fail(f"cannot run: {error}") from error
+
+
+async def _run(path: Path, data: Path, demo: bool) -> None:
+    from edge.agent import Agent
+    from edge.config.load import ConfigError, load
+    from edge.config.secrets import SecretError
+
+    log = logging.getLogger("edge")
+    loop = asyncio.get_running_loop()
+    try:
+        configuration = load(path)
+        agent = Agent(configuration, data, demo=demo)
+    except (ConfigError, SecretError) as error:
+        raise _fail(str(error), 2) from error
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        ended = True
+        agent.stop()
+
+    def reload() -> None:
+        nonlocal configuration
+        try:
+            configuration = load(path)
+        except ConfigError as error:
+            log.error("the configuration is not used, the old one runs on:\n%s", error)
+            return
+        log.info("the configuration has changed: starting anew with it")
+        agent.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
+    while True:
+        await agent.run()
+        if ended:
+            return
+        agent = Agent(configuration, data, demo=demo)
+
+
+@app.command()
+def demo(
+    config: Annotated[
+        Path | None, typer.Option("-c", "--config", help="another school; default: the built-in one")
+    ] = None,
+    port: Annotated[int, typer.Option(help="the dashboard's port on 127.0.0.1")] = 8080,
+    data: Annotated[Path | None, typer.Option("--data", help="where to keep the data")] = None,
+    duration: Annotated[str | None, typer.Option("--for", help="end after this time, e.g. 60s")] = None,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same school day")] = 1,
+    scenario: Annotated[
+        str | None, typer.Option(help="bus-cut gas-leak night-leak uplink-down power-cut")
+    ] = None,
+) -> None:
+    """A virtual school on real protocols, with the unchanged gateway on top."""
+    from drivers.settings import parse_duration
+    from edge.demo import run_demo
+
+    _log_to_stderr(False)
+    try:
+        seconds = parse_duration(duration).total_seconds() if duration else None
+    except ValueError as error:
+        raise _fail(f"--for: {error}", 2) from error
+    raise typer.Exit(run_demo(port, data, seconds, seed, scenario, config))
+
+
+@app.command()
+def check(config: ConfigOption, as_json: JsonOption = False) -> None:
+    """Validates configuration, profiles, rules and calendar; exit 0 or 2."""
+    from edge.config.check import check as check_configuration
+
+    report = check_configuration(config)
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
+    else:
+        for line in report.lines():
+            typer.echo(line)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(help="config, profile, rules, calendar or vocabulary")],
+) -> None:
+    """Prints the JSON Schema of a file kind, for editors."""
+    from edge.config.schema import KINDS
+    from edge.config.schema import schema as schema_of
+
+    if kind not in KINDS:
+        raise _fail(f"unknown kind {kind}; known: {', '.join(KINDS)}", 2)
+    typer.echo(json.dumps(schema_of(kind), ensure_ascii=False, indent=2))
+
+
+@app.command()
+def read(
+    device: Annotated[str, typer.Argument(help="the device's id")],
+    config: ConfigOption,
+    points: Annotated[list[str] | None, typer.Argument(help="only these points")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reads one device once: decoded values beside the raw frames. The line must be free."""
+    from edge.config.load import ConfigError, load
+    from edge.reading_once import NotPolled, read_once, report
+
+    try:
+        configuration = load(config)
+    except ConfigError as error:
+        raise _fail(str(error), 2) from error
+    if device not in configuration.devices:
+        raise _fail(f"unknown device {device}; known: {', '.join(sorted(configuration.devices))}", 2)
+    try:
+        result = asyncio.run(read_once(configuration, device))
+    except NotPolled as error:
+        raise _fail(str(error), 2) from error
+    typer.echo(report(result, points, as_json=as_json))
+    raise typer.Exit(0 if result.good else 1)
+
+
+def _core(data: Path) -> sqlite3.Connection:
+    """The core file of a data folder, also beside a running agent."""
+    from edge.agent import CORE_MIGRATIONS
+    from edge.store.database import connect
+
+    if not data.is_dir():
+        raise _fail(f"{data} is no folder; name the agent's with --data", 2)
+    try:
+        return connect(data / "core.db", CORE_MIGRATIONS)
+    except sqlite3.DatabaseError as error:
+        raise _fail(f"{data / 'core.db'}: {error}") from error
+
+
+def _change(connection: sqlite3.Connection, work: Any) -> Any:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return result
+
+
+@token_app.command("create")
+def token_create(
+    name: Annotated[str, typer.Option(help="what the token is for")],
+    role: Annotated[str, typer.Option(help="viewer, operator, engineer, admin or auditor")] = "viewer",
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Makes an API token and prints it, alone, once; only its hash is kept."""
+    from edge.clock import now
+    from edge.store.accounts import AccountError, Accounts, Role
+
+    if role not in set(Role):
+        raise _fail(f"unknown role {role}; known: {', '.join(Role)}", 2)
+    try:
+        token = _change(_core(data), lambda c: Accounts(now).create_token(c, name, Role(role)))
+    except AccountError as error:
+        raise _fail(str(error), 2) from error
+    typer.echo(token)
+
+
+@audit_app.command("verify")
+def audit_verify(data: DataOption = DEFAULT_DATA) -> None:
+    """Checks the hash chain of the audit log; exit 1 and the first bad row when it is broken."""
+    from edge.store.audit import verify
+
+    broken = verify(_core(data))
+    if broken is not None:
+        raise _fail(f"the audit log was tampered with: row {broken} does not fit the one before")
+    typer.echo("the audit log is whole")
+
+
+@profiles_app.command("list")
+def profiles_list(as_json: JsonOption = False) -> None:
+    """The device models that are known."""
+    from edge.config.library import Library, read_vocabulary
+    from edge.config.resources import builtin_configs
+
+    vocabulary, faults = read_vocabulary(builtin_configs() / "vocabulary.yaml")
+    if vocabulary is None:
+        raise _fail("\n".join(str(fault) for fault in faults))
+    library = Library([builtin_configs() / "profiles"], vocabulary)
+    found = [profile for name in library.names() if (profile := library.profile(name)) is not None]
+    if as_json:
+        rows = [
+            {"id": p.id, "maker": p.maker, "model": p.model, "kind": p.kind, "points": p.point_names()}
+            for p in found
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    for profile in found:
+        typer.echo(f"{profile.id:32} {profile.kind:20} {profile.maker} {profile.model}")
+
+
+@profiles_app.command("show")
+def profiles_show(profile: str) -> None:
+    """One profile's file, as it stands."""
+    from edge.config.resources import builtin_configs
+
+    path = builtin_configs() / "profiles" / f"{profile}.yaml"
+    if "/" in profile or not path.is_file():
+        raise _fail(f"unknown profile {profile}; see: campus-edge profiles list", 2)
+    typer.echo(path.read_text(encoding="utf-8"))

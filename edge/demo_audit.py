@@ -1,0 +1,92 @@
+"""Whether the district holds what the store holds, point for point; and the demo's last words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from cloud_sync.holdings import Holdings
+
+Key = tuple[str, str]
+"""A device kind and a point: a measurement and a field of the district."""
+
+
+class Sum(NamedTuple):
+    """How many values, and what they add up to (switches as 0 and 1, texts as 0)."""
+
+    number: int
+    total: float
+
+    def same(self, other: Sum) -> bool:
+        """Equal numbers, and totals equal but for the order of adding."""
+        slack = 1e-9 * max(1.0, abs(self.total), abs(other.total))
+        return self.number == other.number and abs(self.total - other.total) <= slack
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store holds of this run."""
+
+    good: Mapping[Key, Sum]
+    bad: int
+
+    @property
+    def points(self) -> int:
+        """Good readings."""
+        return sum(one.number for one in self.good.values())
+
+
+def position(data: Path, destination: str) -> int:
+    """Behind which reading a destination's cursor stands; 0 where there is no store yet."""
+    path = data / "telemetry.db"
+    if not path.is_file():
+        return 0
+    with _reading(path) as connection:
+        row = connection.execute(
+            "SELECT position FROM cursors WHERE destination=?", (destination,)
+        ).fetchone()
+    connection.close()
+    return int(row[0]) if row else 0
+
+
+def stored(data: Path, behind: int) -> Stored:
+    """The readings stored behind a position. Raises sqlite3.Error where they cannot be read."""
+    with _reading(data / "telemetry.db") as connection:
+        rows = connection.execute(
+            "SELECT s.kind, s.point, count(*), sum(CASE WHEN typeof(r.value)='text' THEN 0 ELSE r.value END)"
+            " FROM readings r JOIN series s ON s.id=r.series WHERE r.id>? AND r.quality=0"
+            " GROUP BY s.kind, s.point",
+            (behind,),
+        ).fetchall()
+        (bad,) = connection.execute(
+            "SELECT count(*) FROM readings WHERE id>? AND quality<>0", (behind,)
+        ).fetchone()
+    connection.close()
+    return Stored({(kind, point): Sum(count, float(total or 0)) for kind, point, count, total in rows}, bad)
+
+
+def held(holdings: Holdings, keys: Sequence[Key]) -> Mapping[Key, Sum]:
+    """What the stand-in district holds of these."""
+    found = {}
+    for key in keys:
+        series = holdings.select(*key)
+        found[key] = Sum(sum(one.count for one in series), sum(one.total for one in series))
+    return found
+
+
+def differences(store: Stored, holdings: Holdings) -> list[str]:
+    """One line for each kind and point whose readings differ between store and district."""
+    there = held(holdings, list(store.good))
+    return [
+        f"{kind} {point}: {here.number} readings of sum {here.total:g} are stored, "
+        f"the district holds {there[kind, point].number} of sum {there[kind, point].total:g}"
+        for (kind, point), here in store.good.items()
+        if not here.same(there[kind, point])
+    ]
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)

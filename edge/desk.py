@@ -1,0 +1,125 @@
+"""The alarm list and what people may do with it, answered from store, engine and rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drivers.reading import Millis
+from edge.pipeline.evaluator import Evaluator
+from edge.store.alarms import AlarmStore, Push
+from edge.store.readings import ReadingStore
+from edge.web.services import Aggregate, AlarmRecord, Delivery, NotAllowed, Sample, Text, UnknownAlarm
+from rules.alarm import AlarmState, Condition
+from rules.rulebook import Rule
+from rules.text import Text as RuleText
+
+
+class StoredHistory:
+    """`edge.web.services.History` over the reading store."""
+
+    def __init__(self, store: ReadingStore) -> None:
+        self._store = store
+
+    async def query(
+        self,
+        device: str,
+        point: str,
+        since: Millis,
+        until: Millis,
+        step: Millis | None,
+        agg: Aggregate | None,
+        limit: int,
+    ) -> Sequence[Sample]:
+        """See the protocol."""
+        samples = await self._store.history(
+            device, point, since, until, step=step, aggregate=agg or "mean", limit=limit
+        )
+        return [Sample(*sample) for sample in samples]
+
+
+class AlarmDesk:
+    """`edge.web.services.Alarms`: occurrences with their rule's texts and their pushes."""
+
+    def __init__(self, store: AlarmStore, evaluator: Evaluator, rules: Sequence[Rule]) -> None:
+        self._store = store
+        self._evaluator = evaluator
+        self._rules = {rule.id: rule for rule in rules}
+
+    async def list(
+        self, state: str, priority: int | None, scopes: frozenset[str] | None, limit: int, offset: int
+    ) -> Sequence[AlarmRecord]:
+        """See the protocol."""
+        found = [
+            s
+            for s in await self._store.occurrences(only_open=state not in ("all", "normal"))
+            if (state in ("open", "all") or s.isa == state)
+            and (priority is None or s.priority == priority)
+            and (scopes is None or s.scope in scopes)
+        ]
+        return await self.records(found[offset : offset + limit])
+
+    async def records(self, states: Sequence[AlarmState]) -> Sequence[AlarmRecord]:
+        """Occurrences with all that the dashboard shows beside them."""
+        pushes = await self._store.pushes([s.occurrence for s in states])
+        return [self._record(s, pushes.get(s.occurrence, ())) for s in states]
+
+    async def by_ids(self, occurrences: Sequence[str]) -> Sequence[AlarmRecord]:
+        """The named occurrences, those that are stored."""
+        found = [await self._store.occurrence(name) for name in dict.fromkeys(occurrences)]
+        return await self.records([state for state in found if state is not None])
+
+    def _record(self, state: AlarmState, pushes: Sequence[Push]) -> AlarmRecord:
+        rule = self._rules.get(state.rule)
+        deliveries = tuple(
+            Delivery(p.channel, p.state, p.settled_at or p.created_at, p.detail) for p in pushes
+        )
+        if rule is None:
+            return AlarmRecord(state, Text(state.rule, state.rule), deliveries=deliveries)
+        alarm = rule.alarm
+        return AlarmRecord(
+            state,
+            _text(alarm.title),
+            _text(alarm.consequence),
+            _text(alarm.guide),
+            alarm.owner,
+            round(alarm.respond_within.total_seconds() * 1000),
+            deliveries,
+        )
+
+    async def acknowledge(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        """See the protocol."""
+        state = await self._current(occurrence)
+        if state.acked:
+            raise NotAllowed("this alarm is acknowledged already")
+        await self._evaluator.acknowledge(state.rule, state.scope, user, note)
+        return await self._again(occurrence)
+
+    async def reset(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        """See the protocol."""
+        state = await self._current(occurrence)
+        if not state.latched:
+            raise NotAllowed("this alarm has no latch to reset")
+        if state.condition is not Condition.NORMAL:
+            raise NotAllowed("the condition is still there: an alarm is reset after it has cleared")
+        await self._evaluator.reset(state.rule, state.scope, user, note)
+        return await self._again(occurrence)
+
+    async def _current(self, occurrence: str) -> AlarmState:
+        state = await self._store.occurrence(occurrence)
+        if state is None:
+            raise UnknownAlarm(occurrence)
+        states = self._evaluator.engine.states()
+        live = next((s for s in states if (s.rule, s.scope) == (state.rule, state.scope)), None)
+        if live is None or live.occurrence != occurrence:
+            raise NotAllowed("this occurrence is closed")
+        return live
+
+    async def _again(self, occurrence: str) -> AlarmRecord:
+        state = await self._store.occurrence(occurrence)
+        if state is None:
+            raise UnknownAlarm(occurrence)
+        return (await self.records([state]))[0]
+
+
+def _text(text: RuleText) -> Text:
+    return Text(text.zh, text.en)

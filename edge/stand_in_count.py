@@ -1,0 +1,46 @@
+"""Asks a stand-in district how many points it holds; a real district is never asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import msgspec
+
+from cloud_sync.settings import InfluxDestination
+from cloud_sync.stand_in import STAND_IN_ORG
+
+FRESH_S = 1.0
+
+
+class _Counts(msgspec.Struct):
+    points: int
+
+
+def is_stand_in(destination: InfluxDestination) -> bool:
+    """Whether a destination is the demo's loopback stand-in."""
+    return destination.org == STAND_IN_ORG
+
+
+class StandInCount:
+    """The stand-in's own count, at most once a second; the last known one while it is down."""
+
+    def __init__(self, destination: InfluxDestination) -> None:
+        self._url = f"{destination.url}/counts"
+        self._points: int | None = None
+        self._asked = 0.0
+        self._lock = asyncio.Lock()
+
+    async def points(self) -> int | None:
+        """Distinct points (series, field, time) that it holds."""
+        async with self._lock:
+            if time.monotonic() - self._asked >= FRESH_S:
+                self._asked = time.monotonic()
+                try:
+                    async with httpx.AsyncClient(timeout=2.0, trust_env=False) as http:
+                        answer = await http.get(self._url)
+                    self._points = msgspec.json.decode(answer.content, type=_Counts).points
+                except (httpx.HTTPError, msgspec.MsgspecError):
+                    pass  # it is down, as a rehearsal may want
+        return self._points

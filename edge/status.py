@@ -1,0 +1,259 @@
+"""How lines, devices, destinations and the gateway itself fare, gathered for whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cloud_sync.uploader import Uploader
+from drivers.line.arbiter import Arbiter
+from drivers.line.counters import DeviceCounters, LineCounters, percentile
+from drivers.mqtt.broker import MqttBroker
+from drivers.reading import Millis
+from edge.bus import ReadingBus
+from edge.pipeline.collector import Collector
+from edge.pipeline.evaluator import Evaluator
+from edge.pipeline.live import Latest
+from edge.pipeline.notifier import Notifier
+from edge.pipeline.recorder import Recorder
+from edge.stand_in_count import StandInCount
+from edge.store.alarms import Quarantine
+from edge.store.readings import ReadingStore
+from edge.supervisor import Supervisor
+from edge.web.services import (
+    Check,
+    DeviceHealth,
+    HealthReport,
+    HealthWord,
+    LineStatus,
+    Metric,
+    Quarantined,
+    SyncStatus,
+)
+
+QUIET_FACTOR = 3
+QUIET_LEAST_MS = 60_000
+"""Data is late when nothing moved for three of the shortest periods, and at least a minute."""
+
+
+def device_health(device: str, counters: DeviceCounters) -> DeviceHealth:
+    """One device's counters as the dashboard shows them."""
+    latencies = counters.latencies_ms
+    return DeviceHealth(
+        device=device,
+        state=counters.state.value,
+        last_good=counters.last_good,
+        ok=counters.ok,
+        errors=dict(counters.errors),
+        latency_p50_ms=percentile(latencies, 0.5),
+        latency_p95_ms=percentile(latencies, 0.95),
+        cause=counters.cause.value if counters.cause else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the status is gathered from; the composition root fills it."""
+
+    started_at: Millis
+    clock: Callable[[], Millis]
+    arbiters: Sequence[Arbiter]
+    brokers: Sequence[MqttBroker]
+    uploaders: Sequence[Uploader]
+    quarantine: Quarantine
+    supervisor: Supervisor
+    bus: ReadingBus
+    collector: Collector
+    recorder: Recorder
+    store: ReadingStore
+    evaluator: Evaluator
+    notifier: Notifier
+    latest: Latest
+    shortest_period_ms: Millis | None
+    """The shortest polling period, `None` when nothing is polled."""
+    stand_ins: Mapping[str, StandInCount]
+    """By destination id, those destinations that are stand-ins."""
+
+
+class Status:
+    """Answers for lines, devices, sync, health and metrics."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def counters(self) -> Mapping[str, DeviceCounters]:
+        """Every device's counters."""
+        found = {d.id: d.counters for arbiter in self._parts.arbiters for d in arbiter.devices.values()}
+        for broker in self._parts.brokers:
+            found.update(broker.devices)
+        return found
+
+    def device(self, device: str) -> DeviceHealth:
+        """One device's health; KeyError when there is none."""
+        return device_health(device, self.counters()[device])
+
+    def lines(self) -> Sequence[LineStatus]:
+        """Every line with its devices."""
+        found = []
+        for arbiter in self._parts.arbiters:
+            devices = {d.id: d.counters for d in arbiter.devices.values()}
+            found.append(_line(arbiter.line.id, arbiter.line.url, arbiter.counters, devices))
+        for broker in self._parts.brokers:
+            found.append(_line(broker.line.id, broker.line.url, broker.counters, broker.devices))
+        return found
+
+    async def sync(self) -> Sequence[SyncStatus]:
+        """Every destination."""
+        return [await self._destination(uploader) for uploader in self._parts.uploaders]
+
+    async def _destination(self, uploader: Uploader) -> SyncStatus:
+        status = await uploader.status()
+        quarantine = self._parts.quarantine
+        parked = await quarantine.list(status.id)
+        stand_in = self._parts.stand_ins.get(status.id)
+        return SyncStatus(
+            id=status.id,
+            url=status.url,
+            stand_in=stand_in is not None,
+            pending=status.pending,
+            oldest_pending=status.oldest,
+            last_success=status.last_success,
+            rate_per_s=status.rate_per_s,
+            sent=status.sent,
+            quarantined=await quarantine.count(status.id),
+            quarantine=tuple(Quarantined(p.at, p.line, p.status, p.reason) for p in parked),
+            blocked=status.blocked,
+            reason=status.reason or status.fault,
+            received=await stand_in.points() if stand_in else None,
+        )
+
+    def data_moves(self) -> bool:
+        """Whether readings (good or bad) came recently enough, or none are due.
+
+        Storing is not asked here: a full disk must not make the watchdog restart us again and again.
+        """
+        parts = self._parts
+        if parts.shortest_period_ms is None:
+            return True
+        patience = max(QUIET_LEAST_MS, QUIET_FACTOR * parts.shortest_period_ms)
+        last = max(parts.latest.last_at or 0, parts.started_at)
+        return parts.clock() - last <= patience
+
+    def health(self) -> HealthReport:
+        """One check for each thing that must be well; the worst word decides."""
+        checks = (
+            self._check_data(),
+            self._check_lines(),
+            self._check_store(),
+            self._check_alarms(),
+            self._check_sync(),
+            self._check_tasks(),
+        )
+        words: tuple[HealthWord, ...] = ("failed", "degraded", "ok")
+        worst = next(word for word in words if word == "ok" or any(c.status == word for c in checks))
+        return HealthReport(worst, checks)
+
+    def _check_data(self) -> Check:
+        moves = self.data_moves()
+        return Check("data", "ok" if moves else "failed", "" if moves else "no reading came recently")
+
+    def _check_lines(self) -> Check:
+        down = [line.id for line in self.lines() if not line.connected]
+        silent = [name for name, c in self.counters().items() if c.state.value == "silent"]
+        detail = "; ".join(
+            text
+            for text in (
+                f"lines down: {', '.join(down)}" if down else "",
+                f"silent devices: {', '.join(silent[:20])}" if silent else "",
+            )
+            if text
+        )
+        return Check("field", "degraded" if detail else "ok", detail)
+
+    def _check_store(self) -> Check:
+        recorder = self._parts.recorder
+        if recorder.last_error:
+            return Check("store", "failed", f"{recorder.last_error}; {recorder.held} readings held in memory")
+        return Check("store", "ok")
+
+    def _check_alarms(self) -> Check:
+        parts = self._parts
+        if parts.evaluator.last_error:
+            return Check("alarms", "failed", parts.evaluator.last_error)
+        errors = parts.notifier.errors
+        detail = "; ".join(f"{name}: {error}" for name, error in errors.items())
+        return Check("alarms", "degraded" if errors else "ok", detail)
+
+    def _check_sync(self) -> Check:
+        faults = [u.trouble for u in self._parts.uploaders if u.trouble]
+        return Check("sync", "degraded" if faults else "ok", "; ".join(faults))
+
+    def _check_tasks(self) -> Check:
+        failing = [t.name for t in self._parts.supervisor.tasks.values() if t.last_error and not t.running]
+        return Check("tasks", "degraded" if failing else "ok", ", ".join(failing))
+
+    def metrics(self) -> Sequence[Metric]:
+        """The gateway's own numbers for Prometheus."""
+        parts = self._parts
+        counters = self.counters()
+        plain: tuple[Metric, ...] = (
+            _one("campus_edge_readings_good_total", "Good readings published.", "counter", parts.latest.good),
+            _one("campus_edge_readings_bad_total", "Bad readings published.", "counter", parts.latest.bad),
+            _one("campus_edge_readings_stored_total", "Readings committed.", "counter", parts.store.stored),
+            _one("campus_edge_readings_duplicate_total", "Second values of a point in one ms.", "counter",
+                 parts.store.duplicates),
+            _one("campus_edge_readings_dropped_total", "Readings lost to full buffers.", "counter",
+                 parts.collector.dropped + parts.recorder.dropped),
+            _one("campus_edge_store_held", "Readings not yet committed.", "gauge", parts.recorder.held),
+            _one("campus_edge_pushes_delivered_total", "Pushes delivered.", "counter",
+                 parts.notifier.delivered),
+            _one("campus_edge_pushes_failed_total", "Pushes failed for good.", "counter",
+                 parts.notifier.failed),
+        )  # fmt: skip
+        labelled = (
+            Metric(
+                "campus_edge_device_rounds_total", "Rounds that brought something good.", "counter",
+                tuple(({"device": name}, float(c.ok)) for name, c in counters.items()),
+            ),
+            Metric(
+                "campus_edge_device_errors_total", "Failures by reason.", "counter",
+                tuple(
+                    ({"device": name, "reason": reason}, float(count))
+                    for name, c in counters.items()
+                    for reason, count in c.errors.items()
+                ),
+            ),
+            Metric(
+                "campus_edge_line_utilisation", "Share of time a line is busy.", "gauge",
+                tuple(({"line": line.id}, line.utilisation) for line in self.lines()),
+            ),
+            Metric(
+                "campus_edge_task_restarts_total", "Restarts of supervised tasks.", "counter",
+                tuple(({"task": t.name}, float(t.restarts)) for t in parts.supervisor.tasks.values()),
+            ),
+            Metric(
+                "campus_edge_queue_dropped_total", "Readings dropped by a full subscription.", "counter",
+                tuple(({"queue": s.name}, float(s.dropped)) for s in parts.bus.subscriptions),
+            ),
+        )  # fmt: skip
+        return plain + labelled
+
+
+def _one(name: str, text: str, kind: str, value: float) -> Metric:
+    return Metric(name, text, "counter" if kind == "counter" else "gauge", (({}, float(value)),))
+
+
+def _line(name: str, url: str, counters: LineCounters, devices: Mapping[str, DeviceCounters]) -> LineStatus:
+    scheme = urlsplit(url).scheme
+    return LineStatus(
+        id=name,
+        url=url,
+        kind="mqtt" if scheme.startswith("mqtt") else "tcp" if scheme == "tcp" else "serial",
+        connected=counters.connected_since is not None,
+        since=counters.connected_since,
+        utilisation=round(counters.utilisation, 4),
+        queue_age=round(counters.oldest_due_ms),
+        last_error=counters.last_error,
+        devices=tuple(device_health(device, c) for device, c in devices.items()),
+    )

@@ -1,0 +1,334 @@
+"""The uploader against a destination whose answers are ordered."""
+
+import asyncio
+from random import Random
+
+import pytest
+
+from cloud_sync.errors import Blocked, Failed, Rejected, Throttled, Unreachable
+from cloud_sync.outbox import Entry, Taken
+from cloud_sync.uploader import Uploader
+from tests.cloud_sync.fake_district import FakeDistrict, Ordered
+from tests.cloud_sync.memory_outbox import START, MemoryOutbox, destination, meters
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self):
+        self.now = START
+
+    def __call__(self):
+        return self.now
+
+
+def uploader_for(district, *outboxes, clock=None, **changes):
+    return Uploader(destination(**changes), outboxes, district, clock or Clock(), Random(1))
+
+
+async def drain(uploader):
+    while await uploader.step():
+        pass
+
+
+async def test_everything_arrives_once_and_the_cursor_stands_behind_it():
+    outbox = MemoryOutbox("readings", meters(12_345))
+    district = FakeDistrict()
+    await drain(uploader_for(district, outbox))
+    assert len(district.held) == 12_345
+    assert district.total() == sum(range(1, 12_346))
+    assert (outbox.cursor, outbox.sent) == (12_345, 12_345)
+    assert len(district.bodies) == 3
+
+
+async def test_alarms_go_before_readings_in_every_step():
+    readings = MemoryOutbox("readings", meters(20))
+    alarms = MemoryOutbox("alarms", meters(1, measurement="alarm"))
+    district = FakeDistrict()
+    uploader = uploader_for(district, alarms, readings, max_lines=10)
+    assert await uploader.step()
+    alarms.append("em-9", START, {"v": 1.0}, "alarm")
+    await drain(uploader)
+    assert [body.split(b",")[0] for body in district.bodies] == [b"alarm", b"meter", b"alarm", b"meter"]
+
+
+async def test_the_ledger_counts_values_not_lines():
+    outbox = MemoryOutbox("readings")
+    outbox.append("em-1", START, {"active_power": 1.0, "voltage_l1": 230.0, "on": True})
+    await drain(uploader_for(FakeDistrict(), outbox))
+    assert outbox.sent == 3
+
+
+async def test_nothing_waiting_makes_no_write_and_waits_the_interval():
+    district = FakeDistrict()
+    uploader = uploader_for(district, MemoryOutbox("readings"), interval="5s")
+    assert not await uploader.step()
+    assert uploader.delay() == 5.0
+    assert district.bodies == []
+
+
+async def test_rows_that_are_never_sent_are_stepped_over():
+    class Skipping(MemoryOutbox):
+        async def take(self, destination, limit):
+            return Taken([], 7, False)
+
+    outbox = Skipping("readings")
+    await uploader_for(FakeDistrict(), outbox).step()
+    assert (outbox.cursor, outbox.sent) == (7, 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unreachable("reset"),
+        Unreachable("answered 200", 200),
+        Unreachable("redirected", 302),
+        Throttled("wait", 503, None),
+        Blocked("unauthorized", 401),
+        Failed("engine", 500),
+    ],
+)
+@pytest.mark.parametrize("stored", [False, True])
+async def test_what_is_not_confirmed_is_sent_again_byte_for_byte(error, stored):
+    outbox = MemoryOutbox("readings", meters(100))
+    district = FakeDistrict()
+    district.orders += [Ordered(error, stored)] * 3
+    uploader = uploader_for(district, outbox)
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            await uploader.step()
+        assert outbox.cursor == 0
+    await uploader.step()
+    assert len(set(district.bodies)) == 1
+    assert district.total() == sum(range(1, 101))
+    assert outbox.cursor == 100
+    assert outbox.parked == {}
+
+
+async def test_retry_after_is_waited_for_and_success_forgets_it():
+    district = FakeDistrict()
+    district.orders.append(Ordered(Throttled("wait", 503, 7_000)))
+    uploader = uploader_for(district, MemoryOutbox("readings", meters(1)))
+    with pytest.raises(Throttled):
+        await uploader.step()
+    assert 7.0 <= uploader.delay() <= 8.4
+    await uploader.step()
+    assert uploader.delay() == 0.01
+
+
+async def test_a_blocked_destination_holds_everything_says_why_and_a_kick_tries_at_once():
+    outbox = MemoryOutbox("readings", meters(10))
+    district = FakeDistrict()
+    district.orders += [Ordered(Blocked("unauthorized access", 401))] * 2
+    uploader = uploader_for(district, outbox, interval="1h", blocked_retry="5m")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        task = group.create_task(uploader.run())
+        while len(district.bodies) < 1:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        status = await uploader.status()
+        assert (status.blocked, status.reason) == (True, "401: unauthorized access")
+        assert (status.pending, status.oldest, status.sent) == (10, START + 1, 0)
+        assert uploader.trouble == "district: 401: unauthorized access"
+        assert uploader.delay() == 10.0
+        uploader.kick()
+        while len(district.bodies) < 2:
+            await asyncio.sleep(0)
+        uploader.kick()
+        while outbox.cursor < 10:
+            await asyncio.sleep(0)
+        task.cancel()
+    status = await uploader.status()
+    assert (status.blocked, status.reason, status.pending, status.oldest) == (False, "", 0, None)
+    assert uploader.trouble == ""
+
+
+async def test_refused_lines_are_parked_with_the_servers_reason_and_the_others_arrive():
+    outbox = MemoryOutbox("readings", meters(1_000))
+    district = FakeDistrict(poison=lambda point: point.fields["active_power"] in (1.0, 500.0, 1_000.0))
+    await drain(uploader_for(district, outbox))
+    assert set(outbox.parked) == {1, 500, 1_000}
+    assert outbox.parked[500].reason == "partial write: field type conflict"
+    assert outbox.parked[500].status == 422
+    assert outbox.parked[500].line == f"meter,device=em-0 active_power=500.0 {START + 500}"
+    assert len(district.held) == 997
+    assert outbox.sent == 997
+
+
+async def test_a_link_that_breaks_while_poison_is_searched_loses_and_parks_nothing_twice():
+    outbox = MemoryOutbox("readings", meters(500))
+    district = FakeDistrict(poison=lambda point: point.fields["active_power"] == 77.0, digest=False)
+    district.orders += [None, Ordered(Unreachable("reset"), stored=True)] * 30
+    uploader = uploader_for(district, outbox)
+    while outbox.cursor < 500:
+        try:
+            await uploader.step()
+        except Unreachable:
+            assert outbox.parked == {}
+    assert set(outbox.parked) == {77}
+    assert len(district.held) == 499
+
+
+async def test_413_shrinks_the_writes_and_the_smaller_size_is_remembered_until_a_kick():
+    outbox = MemoryOutbox("readings", meters(4_000))
+    district = FakeDistrict(most_bytes=40_000)
+    uploader = uploader_for(district, outbox, max_lines=2_000)
+    await drain(uploader)
+    assert len(district.held) == 4_000
+    assert sum(len(body) > 40_000 for body in district.bodies) == 2
+    district.most_bytes = 10_000_000
+    uploader.kick()
+    outbox.entries += [Entry(4_000 + entry.id, *entry[1:]) for entry in meters(2_000)]
+    district.bodies.clear()
+    await drain(uploader)
+    assert len(district.bodies) == 1
+
+
+async def test_one_line_larger_than_the_server_takes_is_parked():
+    outbox = MemoryOutbox("readings", meters(10))
+    outbox.append("em-1", START, {"text": "x" * 50_000})
+    district = FakeDistrict(most_bytes=40_000)
+    await drain(uploader_for(district, outbox))
+    assert set(outbox.parked) == {11}
+    assert outbox.parked[11].status == 413
+    assert len(district.held) == 10
+
+
+async def test_a_batch_that_times_out_again_and_again_is_sent_in_smaller_writes():
+    class SlowLink(FakeDistrict):
+        async def write(self, lines):
+            if len(lines) > 60_000:
+                self.bodies.append(lines)
+                raise Unreachable("timed out", timed_out=True)
+            await super().write(lines)
+
+    outbox = MemoryOutbox("readings", meters(5_000))
+    district = SlowLink()
+    uploader = uploader_for(district, outbox)
+    for _ in range(50):
+        try:
+            if not await uploader.step():
+                break
+        except Unreachable:
+            continue
+    assert len(district.held) == 5_000
+
+
+async def test_one_long_line_that_times_out_is_held_and_arrives_when_the_link_is_better():
+    outbox = MemoryOutbox("readings")
+    outbox.append("em-1", START, {"text": "x" * 50_000})
+    district = FakeDistrict()
+    district.orders += [Ordered(Unreachable("timed out", timed_out=True))] * 10
+    uploader = uploader_for(district, outbox)
+    for _ in range(10):
+        with pytest.raises(Unreachable):
+            await uploader.step()
+    await drain(uploader)
+    assert (len(district.held), outbox.cursor, outbox.parked) == (1, 1, {})
+
+
+async def test_a_line_that_makes_the_server_fail_is_found_once_other_lines_are_seen_to_pass():
+    outbox = MemoryOutbox("readings", meters(200))
+    district = FakeDistrict(
+        poison=lambda point: point.fields["active_power"] == 42.0,
+        digest=False,
+        refuse_with=lambda: Failed("panic", 500),
+    )
+    uploader = uploader_for(district, outbox)
+    failures = 0
+    while outbox.cursor < 200:
+        try:
+            await uploader.step()
+        except Failed:
+            failures += 1
+            assert failures < 12
+    assert set(outbox.parked) == {42}
+    assert len(district.held) == 199
+
+
+async def test_a_server_that_fails_for_all_lines_gets_nothing_parked():
+    outbox = MemoryOutbox("readings", meters(50))
+    district = FakeDistrict(poison=lambda _: True, digest=False, refuse_with=lambda: Failed("down", 500))
+    uploader = uploader_for(district, outbox)
+    for _ in range(60):
+        with pytest.raises(Failed):
+            await uploader.step()
+    assert outbox.parked == {}
+    assert outbox.cursor == 0
+
+
+async def test_more_poison_than_the_cap_flags_a_fault_until_a_clean_batch():
+    outbox = MemoryOutbox("readings", meters(1_000, devices=4))
+    district = FakeDistrict(poison=lambda point: point.tags["device"] == "em-1")
+    uploader = uploader_for(district, outbox)
+    await drain(uploader)
+    status = await uploader.status()
+    assert status.fault == "partial write: field type conflict"
+    assert (status.quarantined, status.sent) == (250, 750)
+    district.poison = lambda _: False
+    outbox.append("em-0", START, {"active_power": 1.0})
+    await drain(uploader)
+    assert (await uploader.status()).fault == ""
+
+
+async def test_an_entry_that_is_no_line_is_parked_and_delays_nothing():
+    outbox = MemoryOutbox("readings")
+    outbox.append("em-1", START, {"v": float("nan")})
+    outbox.append("em-1", START + 1, {"v": 1.0})
+    district = FakeDistrict()
+    await drain(uploader_for(district, outbox))
+    assert outbox.parked[1].status == 0
+    assert "nan" in outbox.parked[1].reason
+    assert len(district.held) == 1
+
+
+async def test_an_outbox_that_fails_to_accept_is_asked_again_without_a_second_write():
+    class Stubborn(MemoryOutbox):
+        fails = 1
+
+        async def accept(self, destination, cursor, sent):
+            if self.fails:
+                self.fails -= 1
+                raise OSError("disk full")
+            await super().accept(destination, cursor, sent)
+
+    outbox = Stubborn("readings", meters(10))
+    district = FakeDistrict()
+    uploader = uploader_for(district, outbox)
+    with pytest.raises(OSError, match="disk full"):
+        await uploader.step()
+    await uploader.step()
+    assert (outbox.cursor, outbox.sent, len(district.bodies)) == (10, 10, 1)
+
+
+async def test_status_tells_the_last_success_and_the_rate_of_a_minute():
+    clock = Clock()
+    outbox = MemoryOutbox("readings", meters(600))
+    uploader = uploader_for(FakeDistrict(), outbox, clock=clock)
+    clock.now += 120_000
+    await drain(uploader)
+    status = await uploader.status()
+    assert status.last_success == clock.now
+    assert status.rate_per_s == 10.0
+    clock.now += 61_000
+    assert (await uploader.status()).rate_per_s == 0.0
+
+
+async def test_a_backlog_drains_with_pauses_as_long_as_the_sending():
+    class Slow(FakeDistrict):
+        async def write(self, lines):
+            await asyncio.sleep(0.02)
+            await super().write(lines)
+
+    uploader = uploader_for(Slow(), MemoryOutbox("readings", meters(20)), max_lines=10, drain=0.5)
+    assert await uploader.step()
+    assert uploader.delay() >= 0.02
+
+
+async def test_a_rejection_is_not_an_error_of_the_step():
+    outbox = MemoryOutbox("readings", meters(1))
+    district = FakeDistrict()
+    district.orders.append(Ordered(Rejected("unable to parse", 400)))
+    await uploader_for(district, outbox).step()
+    assert outbox.parked[1].reason == "unable to parse"
+    assert outbox.cursor == 1

@@ -1,0 +1,329 @@
+"""A real mosquitto between devices and the gateway; a scripted one only where it must misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import resource
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiomqtt import Client, MqttError
+
+from drivers.errors import LineDown
+from drivers.line.counters import DeviceState
+from drivers.mqtt.broker import MqttBroker
+from drivers.mqtt.device import DeviceSlot
+from drivers.mqtt.settings import MqttLine
+from drivers.reading import Origin, Reading
+from tests.drivers.mqtt.devices import BUTTON, CLIMATE, PLAIN, slot
+from tests.support.mosquitto import Mosquitto, free_port
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path) as broker:
+        yield broker
+
+
+def clock_from(start: int = 1_772_323_200_000) -> Callable[[], int]:
+    ticks = itertools.count(start)
+    return lambda: next(ticks)
+
+
+class Gateway:
+    """A broker line under test and what it has published."""
+
+    def __init__(self, url: str, *slots: DeviceSlot, opened_with: str | None = None, **line: Any) -> None:
+        settings = MqttLine.model_validate({"id": "broker", "url": url, **line})
+        self.broker = MqttBroker(settings, slots, opened_with, clock_from(), identity="test")
+        self.counters = self.broker.counters
+        self.heard: list[Reading] = []
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        self.heard += readings
+
+    async def keep_listening(self) -> None:
+        """What the supervisor does: again after each lost connection."""
+        while True:
+            with contextlib.suppress(LineDown):
+                await self.broker.listen(self.take)
+            await asyncio.sleep(0.05)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.keep_listening())
+        try:
+            await self.until(lambda: self.counters.connected_since is not None)
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not true():
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"{self.counters} {self.heard[-5:]}") from None
+
+    def values(self, device: str | None = None) -> list[tuple[str, Any]]:
+        return [(r.point, r.value) for r in self.heard if device in (None, r.device)]
+
+
+async def test_devices_of_several_makers_speak_through_one_broker(mosquitto: Mosquitto) -> None:
+    gateway = Gateway(
+        mosquitto.url,
+        slot("z2m", "zigbee2mqtt/三楼/温湿度 1", CLIMATE, availability="/availability"),
+        slot("tasmota", "tele/plug-7", {"energy_import": {"suffix": "/SENSOR", "pointer": "/ENERGY/Total"}}),
+        slot("shelly", "shelly-a", {"on": {"suffix": "/events/rpc", "pointer": "/params/switch:0/output"}}),
+        slot("lora", "application/+/device/24e124136d1/event/up", {"temperature": {"pointer": "/object/t"}}),
+        slot("esp", "esp/sensor/room/state", PLAIN),
+    )
+    async with gateway.running():
+        for topic, payload in {
+            "zigbee2mqtt/三楼/温湿度 1": {"temperature": 21.5, "humidity": "41.2", "linkquality": 80},
+            "zigbee2mqtt/三楼/温湿度 1/availability": {"state": "offline"},
+            "tele/plug-7/SENSOR": {"Time": "1970-01-01T00:00:01", "ENERGY": {"Total": 12.345}},
+            "shelly-a/events/rpc": {"method": "NotifyStatus", "params": {"switch:0": {"output": True}}},
+            "application/7/device/24e124136d1/event/up": {"object": {"t": 19.5}, "fCnt": 3},
+        }.items():
+            await asyncio.to_thread(mosquitto.publish, topic, json.dumps(payload))
+        await asyncio.to_thread(mosquitto.publish, "esp/sensor/room/state", "nan", "20.5")
+        await gateway.until(lambda: len(gateway.heard) >= 7)
+    assert gateway.values("z2m") == [("temperature", 21.5), ("humidity", 41.2)]
+    assert gateway.values("tasmota") == [("energy_import", 12.345)]
+    assert gateway.values("shelly") == [("on", True)]
+    assert gateway.values("lora") == [("temperature", 19.5)]
+    assert gateway.values("esp") == [("temperature", None), ("temperature", 20.5)]
+    assert gateway.broker.devices["z2m"].state is DeviceState.SILENT
+    assert {r.origin for r in gateway.heard} == {Origin.LIVE}
+
+
+async def test_retained_state_comes_marked_and_a_retained_press_does_not_come(mosquitto: Mosquitto) -> None:
+    mosquitto.publish("z/env", '{"temperature": 20}', retain=True)
+    mosquitto.publish("z/sos", '{"action": "emergency"}', retain=True)
+    gateway = Gateway(mosquitto.url, slot("env", "z/env", CLIMATE), slot("sos", "z/sos", BUTTON))
+    async with gateway.running():
+        await gateway.until(lambda: gateway.counters.exchanges == 2)
+        assert [(r.device, r.origin) for r in gateway.heard] == [("env", Origin.RETAINED)]
+        mosquitto.publish("z/sos", '{"action": "emergency"}')
+        await gateway.until(lambda: len(gateway.values("sos")) == 2)
+    assert gateway.values("sos") == [("pressed", True), ("pressed", False)]
+    assert gateway.heard[-1].origin is Origin.LIVE
+
+
+async def test_a_press_that_is_under_way_ends_when_the_gateway_stops(mosquitto: Mosquitto) -> None:
+    slow = {"pressed": {**BUTTON["pressed"], "release_after": "1h"}}
+    gateway = Gateway(mosquitto.url, slot("sos", "z/sos", slow))
+    async with gateway.running():
+        mosquitto.publish("z/sos", '{"action": "emergency"}', '{"action": "emergency"}')
+        await gateway.until(lambda: len(gateway.heard) == 2)
+    assert gateway.values() == [("pressed", True), ("pressed", True), ("pressed", False)]
+
+
+async def test_garbage_is_counted_and_hurts_no_other_device(mosquitto: Mosquitto) -> None:
+    garbage = [
+        b"{" * 60_000,
+        b'{"temperature": NaN}',
+        b'{"temperature": ' + b"9" * 5000 + b"}",
+        b'{"temperature": "\xff"}',
+        b'{"temperature": 1, "temperature": 2}',
+        b"[" * 20_000 + b"]" * 20_000,
+        b"\x00" * 1_048_576,
+        b'{"temperature": "' + b"x" * 1_000_000 + b'"}',
+    ]
+    gateway = Gateway(mosquitto.url, slot("bad", "z/bad", CLIMATE), slot("good", "z/good", PLAIN))
+    async with gateway.running():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for payload in garbage:
+            await asyncio.to_thread(mosquitto.publish, "z/bad", payload)
+            await asyncio.to_thread(mosquitto.publish, "z/good", "20.5")
+        await asyncio.to_thread(mosquitto.publish, "z/stranger", "1")
+        await gateway.until(lambda: len(gateway.values("good")) == len(garbage))
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+    assert gateway.values("bad") == []
+    counters = gateway.broker.devices["bad"]
+    assert sum(counters.errors.values()) == len(garbage)
+    assert counters.errors["oversized"] == 2
+    assert gateway.counters.opened == 1
+
+
+async def test_a_burst_arrives_complete_and_in_order(mosquitto: Mosquitto) -> None:
+    count = 5_000
+    gateway = Gateway(mosquitto.url, slot("env", "z/env", {"energy_import": {}}))
+    async with gateway.running():
+        await asyncio.to_thread(mosquitto.publish, "z/env", *(str(n) for n in range(count)))
+        await gateway.until(lambda: len(gateway.heard) >= count)
+    assert [r.value for r in gateway.heard] == [float(n) for n in range(count)]
+    stamps = [r.at for r in gateway.heard]
+    assert all(a < b for a, b in itertools.pairwise(stamps))
+
+
+async def test_what_was_published_while_the_gateway_was_away_is_there_when_it_is_back(
+    mosquitto: Mosquitto,
+) -> None:
+    gateway = Gateway(mosquitto.url, slot("env", "z/env", {"energy_import": {}}))
+    async with gateway.running():
+        pass
+    mosquitto.publish("z/env", *(str(n) for n in range(300)))
+    mosquitto.restart()
+    async with gateway.running():
+        await gateway.until(lambda: len(gateway.heard) >= 300)
+    assert [r.value for r in gateway.heard] == [float(n) for n in range(300)]
+
+
+async def publish_until_acknowledged(port: int, topic: str, count: int) -> None:
+    """A device that repeats what the broker did not acknowledge."""
+    sent = 0
+    while sent < count:
+        try:
+            async with Client("127.0.0.1", port, timeout=2) as client:
+                while sent < count:
+                    await client.publish(topic, str(sent), qos=1)
+                    sent += 1
+        except MqttError:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_broker_that_restarts_again_and_again_loses_nothing_acknowledged(
+    mosquitto: Mosquitto,
+) -> None:
+    count = 1_000
+    gateway = Gateway(mosquitto.url, slot("env", "z/env", {"energy_import": {}}))
+    async with gateway.running():
+        device = asyncio.create_task(publish_until_acknowledged(mosquitto.port, "z/env", count))
+        for part in (0.2, 0.5):
+            await gateway.until(lambda part=part: len(gateway.heard) >= part * count)  # type: ignore[misc]
+            await asyncio.to_thread(mosquitto.restart)
+        await device
+        await gateway.until(lambda: any(r.value == count - 1 for r in gateway.heard))
+    assert {r.value for r in gateway.heard} == {float(n) for n in range(count)}
+    assert gateway.counters.opened == 3
+
+
+async def test_a_broker_killed_outright_is_found_again(mosquitto: Mosquitto) -> None:
+    gateway = Gateway(mosquitto.url, slot("env", "z/env", PLAIN))
+    async with gateway.running():
+        await asyncio.to_thread(mosquitto.kill)
+        await gateway.until(lambda: gateway.counters.connected_since is None)
+        assert gateway.counters.last_error
+        await asyncio.to_thread(mosquitto.start)
+        await gateway.until(lambda: gateway.counters.connected_since is not None)
+        await asyncio.to_thread(mosquitto.publish, "z/env", "20")
+        await gateway.until(lambda: gateway.values() == [("temperature", 20.0)])
+        assert gateway.counters.last_error == ""
+
+
+async def test_a_broker_that_is_not_there_is_a_line_that_is_down() -> None:
+    gateway = Gateway(f"mqtt://127.0.0.1:{free_port()}", slot("env", "z/env", PLAIN))
+    with pytest.raises(LineDown, match="broker"):
+        await gateway.broker.listen(gateway.take)
+
+
+async def test_the_password_opens_the_broker_and_a_wrong_one_does_not(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path, users={"gateway": "correct horse"}) as mosquitto:
+        login: dict[str, Any] = {"username": "gateway", "password": {"secret": "mqtt"}}
+        wrong = Gateway(mosquitto.url, slot("env", "z/env", PLAIN), opened_with="battery", **login)
+        with pytest.raises(LineDown, match=r"(?i)authori[sz]ed|password"):
+            await wrong.broker.listen(wrong.take)
+        right = Gateway(mosquitto.url, slot("env", "z/env", PLAIN), opened_with="correct horse", **login)
+        async with right.running():
+            mosquitto.publish("z/env", "20")
+            await right.until(lambda: right.values() == [("temperature", 20.0)])
+
+
+# --- a broker that repeats itself, byte by byte ---
+
+
+def publish_packet(mid: int, payload: bytes, *, dup: bool = False, topic: bytes = b"z/env") -> bytes:
+    body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", mid) + payload
+    return bytes((0x32 | dup << 3, len(body))) + body
+
+
+class ScriptedBroker:
+    """Accepts, sends one batch of packets to each connection in turn, keeps the last one open."""
+
+    def __init__(self, *batches: bytes) -> None:
+        self._batches = list(batches)
+        self.acknowledged: list[int] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                kind, length = await reader.readexactly(2)
+                body = await reader.readexactly(length)
+                if kind >> 4 == 1:
+                    writer.write(b"\x20\x02\x01\x00")
+                elif kind >> 4 == 8:
+                    writer.write(b"\x90\x03" + body[:2] + b"\x01" + self._batches.pop(0))
+                elif kind >> 4 == 4:
+                    self.acknowledged.append(int.from_bytes(body))
+                    if self._batches:
+                        break
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def scripted(*batches: bytes) -> AsyncIterator[tuple[str, ScriptedBroker]]:
+    broker = ScriptedBroker(*batches)
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
+    try:
+        yield f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}", broker
+    finally:
+        server.close()
+
+
+async def test_a_message_that_comes_again_is_taken_once_and_a_new_one_is_not_lost() -> None:
+    first = publish_packet(7, b"20")
+    again = publish_packet(7, b"20", dup=True)
+    missed = publish_packet(8, b"21", dup=True)
+    reused = publish_packet(7, b"22")
+    reused_and_lost = publish_packet(7, b"23", dup=True)
+    async with scripted(first, again + missed + reused + reused_and_lost) as (url, broker):
+        gateway = Gateway(url, slot("env", "z/env", PLAIN))
+        async with gateway.running():
+            await gateway.until(lambda: gateway.counters.exchanges == 5)
+            await gateway.until(lambda: len(broker.acknowledged) == 5)
+    assert [r.value for r in gateway.heard] == [20.0, 21.0, 22.0, 23.0]
+    assert gateway.counters.faults == {"duplicate": 1}
+
+
+async def test_a_message_is_acknowledged_only_when_its_readings_were_taken() -> None:
+    async with scripted(publish_packet(7, b"20"), b"") as (url, broker):
+        gateway = Gateway(url, slot("env", "z/env", PLAIN))
+
+        def full(_: Sequence[Reading]) -> None:
+            raise RuntimeError("the bus is broken")
+
+        with pytest.raises(RuntimeError, match="the bus is broken"):
+            await gateway.broker.listen(full)
+    assert broker.acknowledged == []
+
+
+async def test_a_topic_the_broker_denies_is_counted_and_the_others_are_heard() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                kind, length = await reader.readexactly(2)
+                body = await reader.readexactly(length)
+                if kind >> 4 == 1:
+                    writer.write(b"\x20\x02\x00\x00")
+                elif kind >> 4 == 8:
+                    writer.write(b"\x90\x04" + body[:2] + b"\x80\x01" + publish_packet(1, b"20"))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    gateway = Gateway(url, slot("secret", "x/secret", PLAIN), slot("env", "z/env", PLAIN))
+    async with gateway.running():
+        await gateway.until(lambda: gateway.values("env") == [("temperature", 20.0)])
+    server.close()
+    assert gateway.counters.faults["subscription_denied"] == 1
+    assert gateway.broker.devices["secret"].cause is not None

@@ -1,0 +1,117 @@
+"""Pushes: stored first, tried until settled, never sent twice by a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from cloud_sync.loopback import Answer
+from edge.channels.webhook import WebhookChannel
+from edge.channels.wecom import WecomChannel
+from edge.clock import now
+from edge.pipeline.notifier import Notifier
+from edge.store.alarms import AlarmStore, Push
+from tests.edge.channels.test_channels import ALL, NOTICE
+from tests.support.push_receiver import PushReceiver
+from tests.support.stores import core
+
+
+def push(channel: str, number: int = 0, priority: int = 4, created_at: int | None = None) -> Push:
+    at = now() if created_at is None else created_at
+    body = msgspec.json.encode(NOTICE).decode()
+    return Push(f"p{number}.{channel}", NOTICE.occurrence, channel, priority, body, at, at)
+
+
+async def run_until(notifier: Notifier, done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        task = group.create_task(notifier.run())
+        while not done():
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+
+async def test_a_push_is_delivered_once_and_a_restart_sends_nothing(tmp_path: Path) -> None:
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        store = AlarmStore(database)
+        await store.save([], [push("hook")])
+        for _ in range(2):
+            channel = WebhookChannel("hook", receiver.url, None, ALL)
+            settled: list[Push] = []
+            notifier = Notifier(store, [channel], now, settled.append)
+            if not receiver.requests:
+                await run_until(notifier, lambda: bool(settled))  # noqa: B023  # used up before the next turn
+            else:
+                async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+                    task = group.create_task(notifier.run())
+                    await asyncio.sleep(0.3)
+                    task.cancel()
+            await channel.close()
+        assert len(receiver.requests) == 1
+        (stored,) = (await store.pushes([NOTICE.occurrence]))[NOTICE.occurrence]
+        assert (stored.state, stored.attempts) == ("delivered", 1)
+
+
+async def test_a_refusal_inside_200_is_tried_again_as_the_provider_allows(tmp_path: Path) -> None:
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        receiver.answers.append(Answer.json(200, {"errcode": 45009, "errmsg": "freq"}))
+        store = AlarmStore(database)
+        await store.save([], [push("desk")])
+        channel = WecomChannel("desk", receiver.url, "k", ALL)
+        settled: list[Push] = []
+        before = now()
+        await run_until(Notifier(store, [channel], now, settled.append), lambda: bool(settled))
+        await channel.close()
+        assert settled[0].state == "pending"
+        assert settled[0].due_at - before >= 60_000
+        assert "45009" in settled[0].detail
+
+
+async def test_a_final_refusal_is_shown_as_failed(tmp_path: Path) -> None:
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        receiver.answers.append(Answer.json(200, {"errcode": 93000, "errmsg": "invalid"}))
+        store = AlarmStore(database)
+        await store.save([], [push("desk")])
+        channel = WecomChannel("desk", receiver.url, "k", ALL)
+        settled: list[Push] = []
+        notifier = Notifier(store, [channel], now, settled.append)
+        await run_until(notifier, lambda: bool(settled))
+        await channel.close()
+        assert settled[0].state == "failed"
+        assert notifier.failed == 1
+        assert "93000" in notifier.errors["desk"]
+
+
+async def test_one_dead_channel_does_not_hold_up_the_other_and_priority_goes_first(tmp_path: Path) -> None:
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        store = AlarmStore(database)
+        await store.save(
+            [], [push("dead", 1), push("hook", 2, priority=4), push("hook", 3, priority=1), push("gone", 4)]
+        )
+        channels = [
+            WebhookChannel("dead", "http://127.0.0.1:9", None, ALL),
+            WebhookChannel("hook", receiver.url, None, ALL),
+        ]
+        settled: list[Push] = []
+        await run_until(Notifier(store, channels, now, settled.append), lambda: len(settled) >= 4)
+        for channel in channels:
+            await channel.close()
+        states = {p.id: p.state for p in settled}
+        assert states == {
+            "p1.dead": "pending", "p2.hook": "delivered", "p3.hook": "delivered", "p4.gone": "failed",
+        }  # fmt: skip
+        assert [p.id for p in settled if p.channel == "hook"] == ["p3.hook", "p2.hook"]
+
+
+async def test_a_push_older_than_a_day_expires(tmp_path: Path) -> None:
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        store = AlarmStore(database)
+        await store.save([], [push("hook", created_at=now() - 25 * 3600 * 1000)])
+        channel = WebhookChannel("hook", receiver.url, None, ALL)
+        settled: list[Push] = []
+        await run_until(Notifier(store, [channel], now, settled.append), lambda: bool(settled))
+        await channel.close()
+        assert settled[0].state == "failed"
+        assert receiver.requests == []

@@ -1,0 +1,229 @@
+"""A small school for the web tests: real configuration, accounts, database and rule engine; the
+pipeline behind `Services` is a few lists that a test fills."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from drivers.reading import Millis, Reading
+from edge.config.configuration import Configuration, site_info
+from edge.config.load import load
+from edge.store.accounts import SCHEMA, Accounts, Role
+from edge.store.database import Database
+from edge.store.passwords import hash_password
+from edge.web.services import (
+    About,
+    Aggregate,
+    AlarmRecord,
+    Check,
+    DeviceHealth,
+    HealthReport,
+    LineStatus,
+    Metric,
+    NotAllowed,
+    Quarantined,
+    Sample,
+    Services,
+    SyncStatus,
+    Text,
+    UnknownAlarm,
+)
+from rules.alarm import AlarmState, Condition
+from rules.engine import Engine
+
+START: Millis = 1_790_000_000_123
+PASSWORD = "Long-Enough-7"
+
+CONFIG = """\
+version: 1
+site: {id: shangde, name: 尚德中学, district: linwei, latitude: 34.5, longitude: 109.5}
+spaces:
+  - {id: b1, name: 教学楼一, kind: building}
+  - {id: r301, name: 三〇一教室, kind: classroom, in: b1, area_m2: 64, seats: 50}
+  - {id: yard, name: 操场, kind: outdoor}
+lines:
+  - {id: plc, url: "tcp://192.168.3.9:502"}
+devices:
+  - {id: env-301, space: r301, line: plc, protocol: modbus-tcp, profile: probe, address: 1, every: 30s}
+  - {id: env-yard, space: yard, line: plc, protocol: modbus-tcp, profile: probe, address: 2, every: 60s}
+profiles: [profiles]
+rules: [rules.yaml]
+"""
+PROFILE = """\
+id: probe
+family: modbus
+maker: Probe Works
+model: P1
+kind: classroom_env
+source: made for this test
+points:
+  temperature: {address: 0, type: s16, scale: 0.1}
+  co2: {address: 1, equivalent: true}
+  open: {address: 2}
+"""
+RULES = """\
+id: co2-high
+scope: {each: room}
+when: {p: co2, op: gt, val: 1500, clear: 1350}
+for: 5m
+alarm:
+  prio: 3
+  owner: teacher
+  title: {zh: 二氧化碳过高, en: CO2 too high}
+  consequence: {zh: 注意力下降, en: Attention drops}
+  guide: {zh: 开窗, en: Open a window}
+  respond_within: 15m
+"""
+
+
+def write_configuration(folder: Path) -> Configuration:
+    """The school's files in `folder`, loaded."""
+    (folder / "profiles").mkdir()
+    (folder / "profiles" / "probe.yaml").write_text(PROFILE, encoding="utf-8")
+    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+    path = folder / "school.yaml"
+    path.write_text(CONFIG, encoding="utf-8")
+    return load(path)
+
+
+class Clock:
+    """Wall and monotonic time that stand still until moved."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def __call__(self) -> Millis:
+        return self.at
+
+    def seconds(self) -> float:
+        """The same as monotonic seconds."""
+        return self.at / 1000
+
+    def move(self, *, seconds: float = 0, minutes: float = 0) -> None:
+        """Lets time pass."""
+        self.at += round((seconds + 60 * minutes) * 1000)
+
+
+@dataclass
+class Pipeline:
+    """What stands behind the web side."""
+
+    readings: list[Reading] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+    records: dict[str, AlarmRecord] = field(default_factory=dict)
+
+    async def query(
+        self,
+        device: str,
+        point: str,
+        since: Millis,
+        until: Millis,
+        step: Millis | None,
+        agg: Aggregate | None,
+        limit: int,
+    ) -> Sequence[Sample]:
+        self.asked.append((device, point, since, until, step, agg, limit))
+        return [s for s in self.samples if since <= s.at < until][:limit]
+
+    async def list(
+        self, state: str, priority: int | None, scopes: frozenset[str] | None, limit: int, offset: int
+    ) -> Sequence[AlarmRecord]:
+        found = [
+            record
+            for record in self.records.values()
+            if (
+                state == "all"
+                or (record.state.isa != "normal" if state == "open" else record.state.isa == state)
+            )
+            and priority in (None, record.state.priority)
+            and (scopes is None or record.state.scope in scopes)
+        ]
+        return found[offset : offset + limit]
+
+    async def acknowledge(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        record = self.records.get(occurrence)
+        if record is None:
+            raise UnknownAlarm(occurrence)
+        if record.state.acked:
+            raise NotAllowed("this alarm is acknowledged already")
+        state = replace(record.state, acked=True, acked_by=user, note=note)
+        self.records[occurrence] = replace(record, state=state)
+        return self.records[occurrence]
+
+    async def reset(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        raise NotAllowed("this alarm has no latch to reset")
+
+
+def alarm(
+    occurrence: str = "o-1", scope: str = "r301", acked: bool = False, priority: int = 3
+) -> AlarmRecord:
+    """An active alarm."""
+    state = AlarmState(
+        "co2-high", scope, Condition.ACTIVE, START, occurrence, START, None, acked,
+        priority=priority, device="env-301", point="co2", value=1612.0, unit="[ppm]",
+    )  # fmt: skip
+    return AlarmRecord(state, Text("二氧化碳过高", "CO2 too high"), owner="teacher", respond_within=900_000)
+
+
+def services(pipeline: Pipeline, configuration: Configuration, database: Database, clock: Clock) -> Services:
+    """The services over a pipeline."""
+    engine = Engine(configuration.rules, site_info(configuration), configuration.calendar)
+    engine.tick(clock())
+    health = {
+        "env-301": DeviceHealth("env-301", "ok", START, 12, {"timeout": 1}, 31.5, 44.0),
+        "env-yard": DeviceHealth("env-yard", "silent", None, 0, {"timeout": 9}, cause="power_or_wiring"),
+    }
+
+    line = LineStatus(
+        "plc", "tcp://192.168.3.9:502", "tcp", True, START, 0.25, devices=tuple(health.values())
+    )
+
+    async def sync() -> Sequence[SyncStatus]:
+        refused = (Quarantined(START, "x y=1", 400, "no"),)
+        return [
+            SyncStatus("district", "https://u:p@influx.example/?token=abc", pending=3, quarantine=refused)
+        ]
+
+    return Services(
+        about=About("1.2.3", START, demo=True),
+        clock=clock,
+        configuration=lambda: configuration,
+        database=database,
+        accounts=Accounts(clock),
+        latest=lambda: pipeline.readings,
+        history=pipeline,
+        alarms=pipeline,
+        rules=engine,
+        lines=lambda: [line],
+        device_health=health.__getitem__,
+        sync=sync,
+        health=lambda: HealthReport("ok", (Check("data", "ok"),)),
+        metrics=lambda: [
+            Metric("campus_readings_total", "Readings.", "counter", (({"device": 'a"b\\'}, 3.0),))
+        ],
+    )
+
+
+async def open_database(path: Path) -> Database:
+    """An empty core database with the accounts' tables."""
+    database = Database(path, (SCHEMA,))
+    await database.open()
+    return database
+
+
+async def add_user(services: Services, name: str, role: Role, password: str = PASSWORD) -> None:
+    """An account, made as the console makes it."""
+    accounts, hashed = services.accounts, hash_password(password)
+    await services.database.run(
+        lambda c: accounts.add_user(c, name, role, hashed, actor="console", source="console")
+    )
+
+
+async def token(services: Services, role: Role) -> dict[str, str]:
+    """The headers of a machine with this role."""
+    accounts = services.accounts
+    secret = await services.database.run(lambda c: accounts.create_token(c, f"test-{role}", role))
+    return {"Authorization": f"Bearer {secret}"}
