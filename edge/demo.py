@@ -10,6 +10,7 @@ import asyncio
 import random
 import secrets
 import signal
+import socket
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -70,12 +71,25 @@ def run_demo(
     with _data_folder(data) as folder:
         demo = _Demo(console, port, folder, duration, seed, chosen, config or builtin_configs() / "demo.yaml")
         try:
-            return asyncio.run(demo.run())
+            return asyncio.run(_interruptible(demo))
         except* ConfigError as group:
             code = _told(console, group, 2)
         except* (DemoFailed, BrokerError, OSError, sqlite3.Error, httpx.HTTPError) as group:
             code = _told(console, group, 1)
         return code
+
+
+async def _interruptible(demo: _Demo) -> int:
+    """Runs the demo; a signal before it plays cancels it, so that nothing is left running."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - this is a task
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await demo.run()
+    except asyncio.CancelledError:  # the end of the program: nobody above waits for it
+        return 0
 
 
 def _told(console: Console, group: BaseExceptionGroup[Any], code: int) -> int:
@@ -85,6 +99,15 @@ def _told(console: Console, group: BaseExceptionGroup[Any], code: int) -> int:
         else:
             console.print(str(error) or repr(error), style="red", markup=False)
     return code
+
+
+def _must_be_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise DemoFailed(f"port {port} is taken: choose another one with --port") from error
 
 
 @contextmanager
@@ -110,6 +133,7 @@ class _Demo:
     config: Path
 
     async def run(self) -> int:
+        _must_be_free(self.port)
         stage = self.data / "demo"
         stage.mkdir(exist_ok=True, mode=0o700)
         passwords = Passwords()
@@ -173,11 +197,11 @@ class _Demo:
     ) -> int:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ended.set)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(field.run()), group.create_task(agent.watch())]
             await agent.ready()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, ended.set)
             self.console.print(f"Dashboard: {self._url}", markup=False)
             tasks.append(group.create_task(live(school, SPEED)))
             tasks.append(group.create_task(self._happen(field, agent, district)))

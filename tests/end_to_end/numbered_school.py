@@ -43,7 +43,10 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
         **_HEAD, "adds": _WORDS, "family": "dlt645",
         "points": {"number": {"di": "00010000", "bytes": 4, "decimals": 0}},
     },
-    "numbered-mqtt": {**_HEAD, "adds": _WORDS, "family": "mqtt", "points": {"number": {"pointer": "/number"}}},
+    "numbered-mqtt": {
+        **_HEAD, "adds": _WORDS, "family": "mqtt",
+        "points": {"number": {"pointer": "/number"}},
+    },
 }  # fmt: skip
 
 
@@ -107,6 +110,17 @@ class NumberedSchool:
     plc: ModbusTcpServer
     publisher: MqttPublisher
 
+    async def begin(self) -> None:
+        """Starts the gateway; the MQTT devices speak once it has subscribed for the first time."""
+        await asyncio.to_thread(self.gateway.start)
+        async with asyncio.timeout(20):
+            while True:
+                lines = (await asyncio.to_thread(self.gateway.get, "/lines"))["items"]
+                if all(line["connected"] for line in lines):
+                    break
+                await asyncio.sleep(0.1)
+        self.publisher.producing = True
+
     async def quiet(self) -> None:
         """The devices stop producing; what is under way arrives."""
         self.publisher.producing = False
@@ -166,6 +180,7 @@ async def numbered_school(
         publisher = MqttPublisher(
             played["broker"], 1, ("127.0.0.1", broker.port), ("devices", "d-secret"), ledger
         )
+        publisher.producing = False
         async with InfluxServer(folder) as influx, PtyLine(bus, folder / "bus", ledger) as line, plc:
             config = {
                 "site": {"id": "test", "name": "试验学校", "district": "linwei", "latitude": 34.5,
@@ -175,7 +190,8 @@ async def numbered_school(
                 "lines": [
                     {"id": "bus", "url": f"serial:{line.path}", "gap": "5ms"},
                     {"id": "plc", "url": f"tcp://127.0.0.1:{plc.port}"},
-                    {"id": "broker", "url": broker.url, "username": "gateway", "password": {"secret": "mqtt"}},
+                    {"id": "broker", "url": broker.url, "username": "gateway",
+                     "password": {"secret": "mqtt"}},
                 ],
                 "devices": described,
                 "store": {"group": "1s"},

@@ -20,7 +20,7 @@ async def test_nothing_is_lost_or_doubled_by_a_dead_server_a_lost_answer_and_a_b
     tmp_path: Path,
 ) -> None:
     async with numbered_school(tmp_path) as school:
-        await asyncio.to_thread(school.gateway.start)
+        await school.begin()
         await asyncio.sleep(4)
         school.influx.faults.extend([DropResponse(), Status(503, {"Retry-After": "1"}), DropResponse()])
         await asyncio.sleep(4)
@@ -49,13 +49,15 @@ async def test_nothing_is_lost_or_doubled_by_a_dead_server_a_lost_answer_and_a_b
 
 @pytest.mark.timeout(300)
 async def test_ten_kills_lose_at_most_the_group_under_way_each(
-    tmp_path: Path, record_property: pytest.FixtureRequest
+    tmp_path: Path,
 ) -> None:
     chance = random.Random(20261124)
     kills = 10
     async with numbered_school(tmp_path) as school:
-        for _ in range(kills):
-            await asyncio.to_thread(school.gateway.start)
+        await school.begin()
+        for number in range(kills):
+            if number:
+                await asyncio.to_thread(school.gateway.start)
             await asyncio.sleep(chance.uniform(0.3, 4.0))
             await asyncio.to_thread(school.gateway.kill)
         await asyncio.to_thread(school.gateway.start)
