@@ -34,7 +34,7 @@ from edge.bus import Overflow, ReadingBus
 from edge.channels.channel import Channel
 from edge.channels.settings import ChannelSettings
 from edge.config.configuration import Configuration, site_info
-from edge.config.secrets import resolve_secret
+from edge.config.secrets import SecretError, resolve_secret
 from edge.desk import AlarmDesk, StoredHistory
 from edge.notify_socket import NotifySocket
 from edge.pipeline.collector import Collector
@@ -267,7 +267,10 @@ class Agent:
         for destination in self._configuration.settings.sync:
             from cloud_sync.influx import InfluxWriter
 
-            writer = InfluxWriter(destination, self._secret(destination.token))
+            try:
+                writer = InfluxWriter(destination, self._secret(destination.token))
+            except ValueError as error:
+                raise SecretError(f"sync {destination.id}: {error}") from error
             self._exit.push_async_callback(writer.aclose)
             made.append(Uploader(destination, outboxes, writer, clock.now))
         return made

@@ -80,9 +80,9 @@ async def _run(path: Path, data: Path, demo: bool) -> None:
     loop = asyncio.get_running_loop()
     try:
         configuration = load(path)
-        agent = Agent(configuration, data, demo=demo)
-    except (ConfigError, SecretError) as error:
+    except ConfigError as error:
         raise _fail(str(error), 2) from error
+    agent = Agent(configuration, data, demo=demo)
     ended = False
 
     def end() -> None:
@@ -106,7 +106,10 @@ async def _run(path: Path, data: Path, demo: bool) -> None:
     for warning in configuration.warnings:
         log.warning("%s", warning)
     while True:
-        await agent.run()
+        try:
+            await agent.run()
+        except SecretError as error:
+            raise _fail(str(error), 2) from error
         if ended:
             return
         agent = Agent(configuration, data, demo=demo)

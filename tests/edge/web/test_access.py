@@ -127,15 +127,18 @@ async def test_an_operator_acknowledges_and_it_is_written_down(
     assert (done.status_code, done.json()["acked_by"], done.json()["note"]) == (200, "anna", "窗已开")
     again = await anna.post(f"{API}/alarms/o-1/ack", json={}, headers=OURS)
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
-    none = await anna.post(f"{API}/alarms/o-9/reset", json={}, headers=OURS)
-    assert none.status_code == 409
+    none = await anna.post(f"{API}/alarms/o-9/ack", json={}, headers=OURS)
+    assert (none.status_code, none.json()["code"]) == (404, "not_found")
+    latched = await anna.post(f"{API}/alarms/o-1/reset", json={}, headers=OURS)
+    assert latched.status_code == 409
     rows = await gateway.database.read(
         lambda c: c.execute("SELECT actor, source, action, object, result FROM audit").fetchall()
     )
-    assert [tuple(row) for row in rows[-3:]] == [
+    assert [tuple(row) for row in rows[-4:]] == [
         ("anna", "192.0.2.7", "alarm.ack", "alarm:o-1", "ok"),
         ("anna", "192.0.2.7", "alarm.ack", "alarm:o-1", "refused"),
-        ("anna", "192.0.2.7", "alarm.reset", "alarm:o-9", "refused"),
+        ("anna", "192.0.2.7", "alarm.ack", "alarm:o-9", "refused"),
+        ("anna", "192.0.2.7", "alarm.reset", "alarm:o-1", "refused"),
     ]
     assert await gateway.database.read(gateway.accounts.verify) is None
 

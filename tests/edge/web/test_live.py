@@ -16,6 +16,7 @@ from drivers.reading import Reading
 from edge.config.configuration import Configuration
 from edge.config.models import WebSettings
 from edge.store.accounts import Role
+from edge.web.app import create_app
 from edge.web.live import Client, Full, LiveHub
 from edge.web.server import WebServer
 from edge.web.services import LineStatus, Services, SyncStatus
@@ -271,12 +272,15 @@ async def test_a_client_that_goes_leaves_its_place(
                 await asyncio.sleep(0.01)
 
 
-async def test_one_stream_too_many_is_a_problem(
-    app: FastAPI, hub: LiveHub, gateway: Services, tmp_path: Path
-) -> None:
+async def test_one_stream_too_many_is_a_problem(gateway: Services, tmp_path: Path) -> None:
+    hub = LiveHub(gateway.clock, gateway.configuration, most_clients=1)
     headers = await token(gateway, Role.VIEWER)
-    async with serving(app, hub, tmp_path) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
-        hub.close()
+    async with (
+        serving(create_app(gateway, hub), hub, tmp_path) as url,
+        httpx.AsyncClient(base_url=url, headers=headers) as client,
+        client.stream("GET", "/api/v1/stream") as response,
+    ):
+        await Listener(response).until("hello")
         refused = await client.get("/api/v1/stream")
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
         assert refused.headers["retry-after"] == "10"

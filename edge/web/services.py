@@ -1,0 +1,248 @@
+"""What the web side needs of the rest of the gateway, and the shapes it is given.
+
+The composition root fills `Services`; nothing here knows how readings are taken, rules
+evaluated or batches sent. Times are epoch milliseconds, durations milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+from drivers.reading import Millis, Quality, Reading, Value
+from edge.config.configuration import Configuration
+from edge.store.accounts import Accounts
+from edge.store.database import Database
+from rules.alarm import AlarmState
+from rules.binding import Coverage
+from rules.explanation import Explanation
+
+Aggregate = Literal["mean", "min", "max", "sum", "last", "count"]
+DeviceState = Literal["ok", "degraded", "silent", "unknown"]
+LineKind = Literal["serial", "tcp", "mqtt"]
+Cause = Literal[
+    "power_or_wiring",
+    "baudrate_or_framing",
+    "wrong_address",
+    "noise",
+    "address_conflict",
+    "refused",
+    "line_down",
+]
+"""What most likely keeps a device from answering; a code, so that the dashboard says it in its language."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What this process is. `demo` is true for the virtual school."""
+
+    version: str
+    started_at: Millis
+    demo: bool = False
+
+
+class Sample(NamedTuple):
+    """One stored value, or one bucket of an aggregated series, which starts at `at`."""
+
+    at: Millis
+    value: Value | None
+    quality: Quality = Quality.GOOD
+
+
+class History(Protocol):
+    """The stored series."""
+
+    async def query(
+        self,
+        device: str,
+        point: str,
+        since: Millis,
+        until: Millis,
+        step: Millis | None,
+        agg: Aggregate | None,
+        limit: int,
+    ) -> Sequence[Sample]:
+        """At most `limit` samples with since <= at < until, oldest first. `step` and `agg` come
+        together or not at all; buckets start at multiples of `step` since the epoch."""
+        ...
+
+
+class UnknownAlarm(Exception):
+    """There is no such occurrence."""
+
+
+class NotAllowed(Exception):
+    """The alarm is not in a state that permits this; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text in both languages."""
+
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One push of an alarm through one channel, and how far it came."""
+
+    channel: str
+    state: Literal["pending", "delivered", "failed"]
+    at: Millis | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRecord:
+    """One occurrence with what its rule says about it and the pushes it caused."""
+
+    state: AlarmState
+    title: Text
+    consequence: Text | None = None
+    guide: Text | None = None
+    owner: str = ""
+    respond_within: Millis | None = None
+    deliveries: tuple[Delivery, ...] = ()
+
+
+class Alarms(Protocol):
+    """The alarm list and what people may do with it."""
+
+    async def list(
+        self, state: str, priority: int | None, scopes: frozenset[str] | None, limit: int, offset: int
+    ) -> Sequence[AlarmRecord]:
+        """Occurrences, newest first. `state` is `open` (all but normal), `all` or an ISA-18.2
+        state name; `scopes`, where given, holds the scope ids wanted."""
+        ...
+
+    async def acknowledge(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        """The alarm behind the acknowledgement, which is durable; raises UnknownAlarm, NotAllowed."""
+        ...
+
+    async def reset(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        """The alarm behind the reset of its latch, which is durable; raises UnknownAlarm, NotAllowed."""
+        ...
+
+
+class RuleBook(Protocol):
+    """The rules as bound to this school; `rules.engine.Engine` is one."""
+
+    def coverage(self) -> Sequence[Coverage]:
+        """Where each rule is in force, and where it cannot be and why."""
+        ...
+
+    def explain(self, rule: str, scope: str) -> Explanation:
+        """Why one instance stands as it does; KeyError when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceHealth:
+    """How well one device answers. `errors` counts by reading reason; latencies in ms."""
+
+    device: str
+    state: DeviceState = "unknown"
+    last_good: Millis | None = None
+    ok: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineStatus:
+    """One field line. `utilisation` is the share of time it was busy, 0 to 1; `since` is when
+    `connected` last changed; `queue_age` how long the oldest due exchange has waited."""
+
+    id: str
+    url: str
+    kind: LineKind
+    connected: bool
+    since: Millis | None = None
+    utilisation: float = 0.0
+    queue_age: Millis = 0
+    last_error: str = ""
+    devices: tuple[DeviceHealth, ...] = ()
+
+
+class Quarantined(NamedTuple):
+    """One entry that a destination refused for good: its line protocol, HTTP status and reason."""
+
+    at: Millis
+    line: str
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """One destination. `received` is what a stand-in holds, `None` for a real district;
+    `quarantine` shows the newest of the `quarantined` entries."""
+
+    id: str
+    url: str
+    stand_in: bool = False
+    pending: int = 0
+    oldest_pending: Millis | None = None
+    last_success: Millis | None = None
+    rate_per_s: float = 0.0
+    sent: int = 0
+    quarantined: int = 0
+    quarantine: tuple[Quarantined, ...] = ()
+    blocked: bool = False
+    reason: str = ""
+    received: int | None = None
+
+
+HealthWord = Literal["ok", "degraded", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must be well, and what it found."""
+
+    name: str
+    status: HealthWord
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """The gateway's state; `ok` means that data moved recently."""
+
+    status: HealthWord
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One Prometheus family: samples are pairs of labels and value."""
+
+    name: str
+    help: str
+    type: Literal["counter", "gauge"]
+    samples: tuple[tuple[Mapping[str, str], float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the web side may ask of the gateway. `configuration` answers with the one in
+    force, which a reload replaces; `latest` gives the newest reading of each point."""
+
+    about: About
+    clock: Callable[[], Millis]
+    configuration: Callable[[], Configuration]
+    database: Database
+    accounts: Accounts
+    latest: Callable[[], Iterable[Reading]]
+    history: History
+    alarms: Alarms
+    rules: RuleBook
+    lines: Callable[[], Sequence[LineStatus]]
+    device_health: Callable[[str], DeviceHealth]
+    sync: Callable[[], Awaitable[Sequence[SyncStatus]]]
+    health: Callable[[], HealthReport]
+    metrics: Callable[[], Sequence[Metric]]

@@ -1,0 +1,147 @@
+/** One alarm in full: level, what, where, since when, what it means, what to do, who was told. */
+
+import { useComputed } from "@preact/signals";
+import { now } from "../clock";
+import { millisOf, momentText, spanText, valueText, withUnit } from "../format";
+import { deviceById, isOpen } from "../model";
+import { to } from "../route";
+import { priorityOf } from "../states";
+import { look, say, words } from "../words";
+import type { Alarm } from "../wire";
+import { AckButton } from "./ack";
+import { PriorityBadge } from "./badge";
+
+/** "for 12 min", or how long it lasted. */
+export function Lasting({ alarm }: { alarm: Alarm }) {
+  const text = useComputed(() => {
+    const raised = millisOf(alarm.raised_at);
+    if (raised === null) return "";
+    const cleared = millisOf(alarm.cleared_at);
+    const t = words.value.alarms;
+    return cleared === null ? t.lasting(spanText(now.value - raised)) : t.lasted(spanText(cleared - raised));
+  });
+  return <span class="tabular">{text}</span>;
+}
+
+/** Someone must still come: not acknowledged, and not gone by itself. */
+function isAwaited(alarm: Alarm): boolean {
+  return !alarm.acked && (alarm.cleared_at === null || alarm.latched);
+}
+
+function Response({ alarm }: { alarm: Alarm }) {
+  const late = useComputed(() => {
+    const raised = millisOf(alarm.raised_at);
+    if (raised === null || !alarm.respond_within_s || !isAwaited(alarm)) return "";
+    const over = now.value - raised - alarm.respond_within_s * 1000;
+    return over > 0 ? words.value.alarms.overdue(spanText(over)) : "";
+  });
+  if (late.value) return <span class="overdue">{late}</span>;
+  if (!alarm.respond_within_s || !isAwaited(alarm)) return null;
+  return <span>{words.value.alarms.within(spanText(alarm.respond_within_s * 1000))}</span>;
+}
+
+export function triggerText(alarm: Alarm): string {
+  if (alarm.value === null || alarm.value === undefined) return "";
+  const device = alarm.device ? deviceById.value.get(alarm.device) : undefined;
+  const point = device?.points.find(({ name }) => name === alarm.point);
+  const text = valueText(alarm.value, point, alarm.point ?? "");
+  return typeof alarm.value === "number" ? withUnit(text, alarm.unit) : text;
+}
+
+export function Deliveries({ alarm }: { alarm: Alarm }) {
+  const t = words.value.alarms;
+  if (!alarm.deliveries.length) return <span class="muted">{t.noDelivery}</span>;
+  return (
+    <>
+      {alarm.deliveries.map((delivery, index) => (
+        <span key={index} class={`delivery ${delivery.state}`} title={delivery.detail ?? undefined}>
+          {delivery.channel} {t.delivery[delivery.state]}
+        </span>
+      ))}
+    </>
+  );
+}
+
+function Facts({ alarm }: { alarm: Alarm }) {
+  const t = words.value.alarms;
+  const trigger = triggerText(alarm);
+  const raised = millisOf(alarm.raised_at);
+  const cleared = millisOf(alarm.cleared_at);
+  const today = now.peek();
+  return (
+    <div class="alarm-facts">
+      <span>
+        {t.raised} <b class="tabular">{momentText(raised, today)}</b>
+      </span>
+      {cleared === null ? null : (
+        <span>
+          {t.cleared} <b class="tabular">{momentText(cleared, today)}</b>
+        </span>
+      )}
+      <Lasting alarm={alarm} />
+      {trigger ? (
+        <span>
+          {t.value} <b class="tabular">{trigger}</b>
+        </span>
+      ) : null}
+      <Response alarm={alarm} />
+      {alarm.owner ? (
+        <span>
+          {t.owner} {alarm.owner}
+        </span>
+      ) : null}
+    </div>
+  );
+}
+
+export function AlarmCard({ alarm }: { alarm: Alarm }) {
+  const t = words.value.alarms;
+  const level = priorityOf(alarm);
+  const today = now.peek();
+  return (
+    <article class={`alarm level-${level} ${alarm.acked ? "acked" : "unacked"} ${isOpen(alarm) ? "" : "closed"}`} data-testid="alarm">
+      <div class="alarm-main">
+        <div class="alarm-top">
+          <PriorityBadge level={level} />
+          <span class="alarm-state">{look(t.states, alarm.state)}</span>
+          {alarm.stale ? <span class="alarm-stale">{t.staleData}</span> : null}
+        </div>
+        <h2>
+          {say(alarm.title)}
+          <span class="alarm-place">{alarm.scope_name}</span>
+        </h2>
+        <Facts alarm={alarm} />
+        {say(alarm.consequence) || say(alarm.guide) ? (
+          <dl class="alarm-advice">
+            {say(alarm.consequence) ? (
+              <div>
+                <dt>{t.consequence}</dt>
+                <dd>{say(alarm.consequence)}</dd>
+              </div>
+            ) : null}
+            {say(alarm.guide) ? (
+              <div>
+                <dt>{t.guide}</dt>
+                <dd>{say(alarm.guide)}</dd>
+              </div>
+            ) : null}
+          </dl>
+        ) : null}
+        <div class="alarm-foot">
+          <span class="muted">{t.deliveries}</span>
+          <Deliveries alarm={alarm} />
+          {alarm.device ? <a href={to("device", alarm.device, alarm.point ? { point: alarm.point } : {})}>{alarm.device}</a> : null}
+        </div>
+        {alarm.acked && alarm.acked_by ? (
+          <p class="alarm-note">
+            {t.ackedBy(alarm.acked_by, momentText(millisOf(alarm.acked_at), today))}
+            {alarm.note ? ` — ${alarm.note}` : ""}
+          </p>
+        ) : null}
+      </div>
+      <div class="alarm-act">
+        <AckButton alarm={alarm} />
+      </div>
+    </article>
+  );
+}

@@ -1,0 +1,337 @@
+"""The JSON that the API answers with, as pydantic models; OpenAPI is made from them.
+
+Times are RFC 3339 in UTC with milliseconds, lists are `{items, next}`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from drivers.reading import Millis, Origin, Quality, Value
+from edge.clock import rfc3339
+from edge.store.accounts import Role
+from edge.web.services import Cause, DeviceState, HealthWord, LineKind
+from rules.alarm import Condition
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=4096)
+def instant(at: Millis) -> str:
+    """RFC 3339 text of an instant; cached, because the readings of one tick share theirs."""
+    return rfc3339(at) or ""
+
+
+Instant = Annotated[
+    Millis,
+    PlainSerializer(instant, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+class View(BaseModel):
+    """One JSON object of the API, made from the attributes of what the gateway holds."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True, populate_by_name=True)
+
+
+class Page(View, Generic[T]):
+    """A list; `next` is the `cursor` of the following page, null on the last."""
+
+    items: list[T]
+    next: str | None = None
+
+
+class ProblemView(View):
+    """An error (RFC 9457). `code` is stable; further members depend on it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
+class CheckView(View):
+    """One thing that must be well."""
+
+    name: str
+    status: HealthWord
+    detail: str
+
+
+class HealthView(View):
+    """The gateway's state; `ok` means that data moved recently."""
+
+    status: HealthWord
+    version: str
+    uptime_s: int
+    checks: list[CheckView]
+
+
+class SetupView(View):
+    """Whether the first account is still to be made."""
+
+    needed: bool
+
+
+class SessionView(View):
+    """Who is signed in; `expires_at` is when the session ends if no request comes, null for tokens."""
+
+    user: str
+    role: Role
+    expires_at: Instant | None
+
+
+class SiteView(View):
+    """The school and the gateway in it."""
+
+    id: str
+    name: str
+    district: str
+    timezone: str
+    version: str
+    started_at: Instant
+    now: Instant
+    demo: bool
+
+
+class SpaceView(View):
+    """One place; `in` is the space that holds it."""
+
+    id: str
+    name: str
+    kind: str
+    kind_zh: str
+    kind_en: str
+    parent: Annotated[str | None, Field(alias="in")]
+    area_m2: float | None
+    seats: int | None
+
+
+class PointView(View):
+    """One datum of a device; `unit` is UCUM, `equivalent` marks what is derived and not measured."""
+
+    name: str
+    zh: str
+    en: str
+    unit: str
+    type: Literal["number", "switch", "text"]
+    decimals: int
+    min: float | None
+    max: float | None
+    equivalent: bool
+
+
+class DeviceHealthView(View):
+    """How well a device answers; `errors` counts by reading reason."""
+
+    state: DeviceState
+    last_good: Instant | None
+    ok: int
+    errors: dict[str, int]
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    cause: Cause | None
+
+
+class DeviceView(View):
+    """One device with its points and its health."""
+
+    id: str
+    space: str
+    line: str
+    protocol: str
+    profile: str
+    kind: str
+    kind_zh: str
+    kind_en: str
+    maker: str
+    model: str
+    every_s: float
+    priority: str
+    points: list[PointView]
+    health: DeviceHealthView
+
+
+class ReadingView(View):
+    """The latest reading of one point. A good one that was not renewed in time is `stale`."""
+
+    device: str
+    point: str
+    value: Value | None
+    unit: str
+    at: Instant
+    received_at: Instant
+    quality: Quality
+    reason: str
+    origin: Origin
+
+
+class SampleView(View):
+    """One stored value, or one bucket of an aggregated series, which starts at `at`."""
+
+    device: str
+    point: str
+    at: Instant
+    value: Value | None
+    unit: str
+    quality: Quality
+
+
+class DeliveryView(View):
+    """One push of an alarm through one channel."""
+
+    channel: str
+    state: Literal["pending", "delivered", "failed"]
+    at: Instant | None
+    detail: str
+
+
+class TextView(View):
+    """One text in both languages."""
+
+    zh: str
+    en: str
+
+
+class AlarmView(View):
+    """One occurrence of an alarm; `state` is its ISA-18.2 name, `id` the occurrence."""
+
+    id: str
+    rule: str
+    scope: str
+    scope_name: str
+    condition: str
+    state: str
+    priority: int
+    acked: bool
+    acked_by: str
+    acked_at: Instant | None
+    note: str
+    latched: bool
+    stale: bool
+    raised_at: Instant | None
+    cleared_at: Instant | None
+    device: str
+    point: str
+    value: Value | None
+    unit: str
+    title: TextView
+    consequence: TextView | None
+    guide: TextView | None
+    owner: str
+    respond_within_s: float | None
+    deliveries: list[DeliveryView]
+
+
+class UnboundView(View):
+    """A scope where a rule cannot be in force, and the roles it lacks there."""
+
+    scope: str
+    missing: list[str]
+
+
+class RuleView(View):
+    """One rule and where it is in force."""
+
+    id: str
+    title: TextView
+    priority: int
+    bound: list[str]
+    unbound: list[UnboundView]
+
+
+class LeafView(View):
+    """One comparison of a rule as it stands; `truth` is null while unknown."""
+
+    role: str
+    points: list[str]
+    agg: str
+    over_ms: int | None
+    op: str
+    val: Value | list[Value] | None
+    clear: Value | list[Value] | None
+    unit: str
+    value: Value | None
+    truth: bool | None
+    quality: Quality
+    at: Instant | None
+
+
+class BranchView(View):
+    """`all`, `any`, `not` or `n_of` over others."""
+
+    kind: str
+    n: int
+    truth: bool | None
+    parts: list[BranchView | LeafView]
+
+
+class ExplanationView(View):
+    """Why a rule instance stands as it does, and what it waits for."""
+
+    rule: str
+    scope: str
+    at: Instant
+    condition: Condition
+    since: Instant
+    active: bool
+    stale: bool
+    truth: bool | None
+    awaiting: str
+    in_ms: int | None
+    sentence: str
+    tree: BranchView | LeafView
+
+
+class LineDeviceView(DeviceHealthView):
+    """How well a device on a line answers."""
+
+    device: str
+
+
+class LineView(View):
+    """One field line; `utilisation` is the share of time it was busy, 0 to 1."""
+
+    id: str
+    url: str
+    kind: LineKind
+    connected: bool
+    since: Instant | None
+    utilisation: float
+    queue_age_ms: int
+    last_error: str
+    devices: list[LineDeviceView]
+
+
+class QuarantinedView(View):
+    """One entry that a destination refused for good."""
+
+    at: Instant
+    line: str
+    status: int
+    reason: str
+
+
+class SyncView(View):
+    """One destination; `received` is what a stand-in holds, null for a real district."""
+
+    id: str
+    url: str
+    stand_in: bool
+    pending: int
+    oldest_pending: Instant | None
+    last_success: Instant | None
+    rate_per_s: float
+    sent: int
+    quarantined: int
+    quarantine: list[QuarantinedView]
+    blocked: bool
+    reason: str
+    received: int | None

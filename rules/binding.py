@@ -1,0 +1,147 @@
+"""Which instances a rule has: its scope's candidates, and the points their roles bind to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from drivers.reading import Millis
+from rules.rulebook import Rule, Where, as_names
+from rules.site import NOT_ROOMS, DeviceInfo, SiteInfo
+
+
+class PointRef(NamedTuple):
+    """One point of one device, with its unit and how often it is sampled (0: when it likes)."""
+
+    device: str
+    point: str
+    unit: str
+    every_ms: Millis
+
+
+class Candidate(NamedTuple):
+    """What a rule may be instantiated for: a space, a device (then not None) or the site (no space)."""
+
+    id: str
+    space: str
+    device: DeviceInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One rule on one scope: role -> the points bound to it (none for an optional role)."""
+
+    scope: str
+    space: str
+    roles: Mapping[str, tuple[PointRef, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A scope that the rule is meant for but cannot watch, and the roles that it lacks."""
+
+    scope: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Where a rule watches, and where it would if the points were there."""
+
+    rule: str
+    bound: tuple[str, ...]
+    unbound: tuple[Unbound, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """All instances of a rule at a site, and the findings."""
+
+    instances: tuple[Instance, ...]
+    unbound: tuple[Unbound, ...]
+
+
+def bind(rule: Rule, site: SiteInfo) -> Binding:
+    """Binds a rule to a site. A role with several points and no `pick` counts as missing."""
+    instances: list[Instance] = []
+    unbound: list[Unbound] = []
+    for candidate in candidates(rule, site):
+        roles = {leaf.p: points_of(leaf.p, candidate, site) for _, leaf in rule.when.leaves() if leaf.p}
+        missing = _missing(rule, roles)
+        if missing:
+            unbound.append(Unbound(candidate.id, missing))
+        else:
+            instances.append(Instance(candidate.id, candidate.space, roles))
+    return Binding(tuple(instances), tuple(unbound))
+
+
+def candidates(rule: Rule, site: SiteInfo) -> Iterator[Candidate]:
+    """The spaces or devices that the scope names and `where` lets through."""
+    where = rule.scope.where
+    for candidate, kind in _each(rule.scope.each, site):
+        if _wanted(candidate, kind, where, site):
+            yield candidate
+
+
+def points_of(role: str, candidate: Candidate, site: SiteInfo) -> tuple[PointRef, ...]:
+    """The points that a role means for a candidate.
+
+    On a device: its own point, `*` all its points, `kind.point` that of devices of the
+    kind in the same space. On a space: those of the devices in it and inside it.
+    """
+    kind, _, point = role.rpartition(".")
+    if candidate.device is not None and not kind:
+        device = candidate.device
+        names = tuple(device.points) if point == "*" else (point,)
+        return tuple(_ref(device, name) for name in names if name in device.points)
+    devices = site.devices_below.get(candidate.space, ()) if candidate.space else site.devices
+    return tuple(
+        _ref(device, point) for device in devices if point in device.points and kind in ("", device.kind)
+    )
+
+
+def _ref(device: DeviceInfo, point: str) -> PointRef:
+    return PointRef(device.id, point, device.points[point], device.every_ms)
+
+
+def _each(each: str, site: SiteInfo) -> Iterator[tuple[Candidate, str]]:
+    if each == "site":
+        yield Candidate(site.id, ""), "site"
+    for space in site.spaces:
+        if each in ("space", space.kind) or (each == "room" and space.kind not in NOT_ROOMS):
+            yield Candidate(space.id, space.id), space.kind
+    for device in site.devices:
+        meter = each == "meter" and device.kind.endswith("_meter")
+        if meter or each in ("device", device.kind):
+            yield Candidate(device.id, device.space, device), device.kind
+
+
+def _wanted(candidate: Candidate, kind: str, where: Where, site: SiteInfo) -> bool:
+    if where.kinds and kind not in where.kinds:
+        return False
+    if where.medium is not None and kind not in {f"{name}_meter" for name in as_names(where.medium)}:
+        return False
+    if where.in_ is not None and not set(as_names(where.in_)) & set(site.chain(candidate.space)):
+        return False
+    if where.tags is not None:
+        space = site.space_by_id.get(candidate.space)
+        tags = space.tags if space is not None else {}
+        for name, wanted in where.tags.items():
+            if tags.get(name) not in (wanted if isinstance(wanted, tuple) else (wanted,)):
+                return False
+    return all(points_of(role, candidate, site) for role in where.has or ())
+
+
+def _missing(rule: Rule, roles: Mapping[str, tuple[PointRef, ...]]) -> tuple[str, ...]:
+    missing: dict[str, None] = {}
+    for _, leaf in rule.when.leaves():
+        role = leaf.p or ""
+        points = roles[role]
+        if not points and not leaf.optional:
+            missing[role] = None
+        elif len(points) > 1 and leaf.pick is None and role != "*":
+            missing[f"{role} ({len(points)} points and no pick)"] = None
+    if not missing and not any(roles.values()):
+        missing = dict.fromkeys(roles)
+    return tuple(missing)

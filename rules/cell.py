@@ -1,0 +1,210 @@
+"""A leaf at work: reads its points, compares, remembers its truth, and wakes its monitor on a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from drivers.reading import Millis, Value
+from rules.comparison import Compare
+from rules.track import Track, Watch
+from rules.tree import DOWNWARD, UPWARD, Agg, Operand
+from rules.truth import Truth
+from rules.window import Window
+
+Probe = Callable[[Millis], Value | None]
+"""The value a leaf compares, as of an event time; None when it cannot be told."""
+
+
+class Owner(Protocol):
+    """Who is told of changes."""
+
+    def wake(self) -> None:
+        """A leaf's truth changed, or must be looked at again."""
+        ...
+
+    def doubt(self) -> None:
+        """A leaf's truth was changed by news that is no edge."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a leaf says, for people and for the explanation."""
+
+    role: str
+    agg: Agg
+    over_ms: Millis | None
+    op: str
+    val: Operand | None
+    clear: Operand | None
+    unit: str
+
+
+class Cell:
+    """One leaf over one point, or over several merged into one number.
+
+    `truth` is None while it cannot be told; `held` is the last definite truth, which
+    decides whether `val` or `clear` is the threshold. `lost` says that too long no good
+    value came from any of its points.
+    """
+
+    __slots__ = ("description", "dirty", "held", "loss", "owner", "tracks", "truth")
+
+    def __init__(
+        self, description: Description, tracks: Sequence[Track], loss: Sequence[Watch], owner: Owner
+    ) -> None:
+        self.description = description
+        self.tracks = tuple(tracks)
+        self.loss = tuple(loss)
+        self.owner = owner
+        self.truth: Truth = None
+        self.held = False
+        self.dirty = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether all of its points fell silent for too long."""
+        return bool(self.loss) and all(watch.lapsed for watch in self.loss)
+
+    @property
+    def unheard(self) -> bool:
+        """Whether none of its points can be told: lost, or not heard since a restart."""
+        return all(watch.lapses for watch in self.loss)
+
+    def refresh(self, at: Millis) -> None:
+        """Judges anew and wakes the owner when the truth changed."""
+        truth = self.judge(at)
+        if truth is not None:
+            self.held = truth
+        if truth is not self.truth or self.dirty:
+            self.truth = truth
+            self.dirty = False
+            self.owner.wake()
+
+    def refresh_quietly(self, at: Millis) -> None:
+        """Judges anew, but a change is no edge: it only makes the owner doubt what it knew."""
+        truth = self.judge(at)
+        if truth is not None:
+            self.held = truth
+        if truth is not self.truth:
+            self.truth = truth
+            self.owner.doubt()
+
+    def lapse(self, at: Millis) -> None:
+        """Judges anew after a watch lapsed, and wakes the owner in any case."""
+        self.dirty = True
+        self.refresh(at)
+
+    def judge(self, at: Millis) -> Truth:
+        """The truth as of `at`."""
+        raise NotImplementedError
+
+    def value(self, at: Millis) -> Value | None:
+        """The compared value as of `at`."""
+        raise NotImplementedError
+
+
+class Comparing(Cell):
+    """Compares what `probe` gives."""
+
+    __slots__ = ("_compare", "_probe")
+
+    def __init__(
+        self,
+        description: Description,
+        tracks: Sequence[Track],
+        loss: Sequence[Watch],
+        owner: Owner,
+        *,
+        probe: Probe,
+        compare: Compare,
+    ) -> None:
+        super().__init__(description, tracks, loss, owner)
+        self._probe = probe
+        self._compare = compare
+
+    def judge(self, at: Millis) -> Truth:
+        """Unknown when lost, or when there is no value."""
+        value = self._probe(at)
+        if value is None or (self.loss[0].lapses and self.unheard):
+            return None
+        return self._compare(value, self.held)
+
+    def value(self, at: Millis) -> Value | None:
+        """What the probe gives."""
+        return self._probe(at)
+
+
+class Filling(Comparing):
+    """Compares a window that may not be full yet: only what more samples cannot change is told.
+
+    Before the window is covered a count, growth or maximum can only rise and a minimum
+    only fall; everything else is unknown until then.
+    """
+
+    __slots__ = ("_certain", "_window")
+
+    def __init__(
+        self,
+        description: Description,
+        tracks: Sequence[Track],
+        loss: Sequence[Watch],
+        owner: Owner,
+        *,
+        window: Window,
+        compare: Compare,
+    ) -> None:
+        super().__init__(description, tracks, loss, owner, probe=lambda _: window.value(), compare=compare)
+        self._window = window
+        self._certain = _certain(description)
+
+    def judge(self, at: Millis) -> Truth:
+        """As for any comparison, less what is not certain yet."""
+        truth = super().judge(at)
+        if truth is None or truth is self._certain or self._window.covered(at):
+            return truth
+        return None
+
+
+def _certain(description: Description) -> Truth:
+    rises = description.agg in ("count", "count_true", "delta", "max")
+    falls = description.agg == "min"
+    if description.op in UPWARD:
+        return True if rises else False if falls else None
+    if description.op in DOWNWARD:
+        return False if rises else True if falls else None
+    return None
+
+
+class Standing(Cell):
+    """True while a watch has lapsed: `absent` (nothing live came) and `unchanged` (only the same came)."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(
+        self,
+        description: Description,
+        tracks: Sequence[Track],
+        loss: Sequence[Watch],
+        owner: Owner,
+        *,
+        watch: Watch,
+    ) -> None:
+        super().__init__(description, tracks, loss, owner)
+        self._watch = watch
+
+    def judge(self, at: Millis) -> Truth:
+        """Unknown before the first value (for `absent`: the first live one) and after a restart,
+        and `unchanged` also when lost, until the watch lapses or something comes."""
+        track = self.tracks[0]
+        if self.loss:
+            unknown = track.value is None or self.unheard
+        else:
+            unknown = track.live_at is None and not self._watch.lapsed
+        return None if unknown or self._watch.unsure else self._watch.lapsed
+
+    def value(self, at: Millis) -> Value | None:
+        """The newest value of the point."""
+        return self.tracks[0].value

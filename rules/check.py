@@ -1,0 +1,215 @@
+"""What a valid rule file may still get wrong at this very site: refused before it is armed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from drivers.settings import millis
+from rules.binding import bind, candidates, points_of
+from rules.comparison import resolve
+from rules.rulebook import Rule, RuleFault, as_names
+from rules.site import SiteInfo
+from rules.tree import ABSENCE, DOWNWARD, UPWARD, Node, Operand, Path, Scalar, param_name
+from rules.window import per_of
+
+GROUPS = frozenset({"site", "space", "room", "device", "meter"})
+"""What `each` may name beside the kinds of spaces and devices."""
+
+_NUMERIC = frozenset({"avg", "min", "max", "sum", "delta", "rate", "slope"})
+
+
+class _Words(NamedTuple):
+    """All that is known here: points with their units, and kinds (None: any)."""
+
+    points: Mapping[str, str]
+    kinds: frozenset[str] | None
+    device_kinds: frozenset[str] | None
+    spaces: frozenset[str]
+
+
+def check_rule(rule: Rule, points: Mapping[str, str], site: SiteInfo) -> list[RuleFault]:
+    """All faults of a rule at a site, empty for a good one; paths start at the rule's top.
+
+    `points` is the vocabulary: point name -> unit (UCUM, `bool` or `text`). Points that
+    only a device of the site has count too.
+    """
+    own = {name: unit for device in site.devices for name, unit in device.points.items()}
+    kinds = site.space_kinds | site.device_kinds
+    words = _Words(
+        points={**own, **points},
+        kinds=kinds or None,
+        device_kinds=site.device_kinds or None,
+        spaces=frozenset(site.space_by_id) | {site.id},
+    )
+    faults = [*_scope(rule, words), *_params(rule, words)]
+    for path, leaf in rule.when.leaves(("when",)):
+        faults.extend(_leaf(rule, path, leaf, words))
+    if not faults:
+        faults.extend(_bound(rule, site))
+    return faults
+
+
+def _scope(rule: Rule, words: _Words) -> Iterator[RuleFault]:
+    scope = rule.scope
+    if words.kinds is not None:
+        if scope.each not in GROUPS | words.kinds:
+            yield RuleFault(("scope", "each"), f"{scope.each} is no kind of space or device")
+        key = "kind" if scope.where.kind is not None else "type"
+        for kind in scope.where.kinds:
+            if kind not in words.kinds:
+                yield RuleFault(("scope", "where", key), f"{kind} is no kind of space or device")
+    for i, role in enumerate(scope.where.has or ()):
+        yield from _role(("scope", "where", "has", i), role, words)
+    for space in as_names(scope.where.in_):
+        if space not in words.spaces:
+            yield RuleFault(("scope", "where", "in"), f"there is no space {space}")
+
+
+def _role(path: Path, role: str, words: _Words) -> Iterator[RuleFault]:
+    kind, _, point = role.rpartition(".")
+    if kind and words.device_kinds is not None and kind not in words.device_kinds:
+        yield RuleFault(path, f"{kind} is no kind of device")
+    if point != "*" and point not in words.points:
+        yield RuleFault(path, f"{point} is no point of the vocabulary")
+
+
+def _params(rule: Rule, words: _Words) -> Iterator[RuleFault]:
+    for name, param in rule.params.items():
+        for space in param.overrides:
+            if space not in words.spaces:
+                yield RuleFault(("params", name, "overrides", space), f"there is no space {space}")
+
+
+def _leaf(rule: Rule, path: Path, leaf: Node, words: _Words) -> Iterator[RuleFault]:
+    role = leaf.p or ""
+    unknown = list(_role((*path, "p"), role, words))
+    if unknown or role == "*":
+        yield from unknown
+        if role == "*" and rule.scope.each in {"site", "space", "room"}:
+            yield RuleFault((*path, "p"), "* means any point of a device: the scope must be devices")
+        return
+    unit = words.points[role.rpartition(".")[2]]
+    yield from _aggregate(path, leaf, unit)
+    if leaf.agg in ABSENCE:
+        return
+    compared = _compared_unit(leaf, unit)
+    if leaf.unit is not None and leaf.unit != compared:
+        message = f"{role} with agg {leaf.agg} has the unit {compared}, not {leaf.unit}"
+        yield RuleFault((*path, "unit"), message)
+    faults = [fault for key in ("val", "clear") for fault in _operand(rule, path, key, leaf, compared)]
+    yield from faults
+    if not faults:
+        yield from _sides(rule, path, leaf)
+
+
+def _aggregate(path: Path, leaf: Node, unit: str) -> Iterator[RuleFault]:
+    numeric = unit not in ("bool", "text")
+    if leaf.agg in _NUMERIC and not numeric:
+        yield RuleFault((*path, "agg"), f"agg {leaf.agg} needs a number, and {leaf.p} is none")
+    if leaf.agg == "count_true" and unit != "bool":
+        yield RuleFault((*path, "agg"), f"agg count_true needs a switch, and {leaf.p} is none")
+    if leaf.agg in ("rate", "slope") and per_of(leaf.unit) is None:
+        yield RuleFault((*path, "unit"), "the unit of a rate ends in /s, /min, /h or /d")
+    if leaf.pick in ("max", "min", "avg") and not numeric and leaf.agg not in ("count", "count_true"):
+        yield RuleFault((*path, "pick"), f"pick {leaf.pick} needs numbers: use any or all")
+
+
+def _compared_unit(leaf: Node, unit: str) -> str:
+    if leaf.agg in ("count", "count_true"):
+        return "1"
+    if leaf.agg == "since_change":
+        return "s"
+    if leaf.agg in ("rate", "slope"):
+        return f"{unit}/{(leaf.unit or '').rpartition('/')[2]}"
+    return unit
+
+
+def _operand(rule: Rule, path: Path, key: str, leaf: Node, unit: str) -> Iterator[RuleFault]:
+    operand = leaf.val if key == "val" else leaf.clear
+    for i, part in enumerate(operand if isinstance(operand, tuple) else (operand,)):
+        at: Path = (*path, key, i) if isinstance(operand, tuple) else (*path, key)
+        if part is None:
+            continue
+        name = param_name(part)
+        if name is None:
+            yield from _typed(at, leaf, unit, part)
+        elif name not in rule.params:
+            yield RuleFault(at, f"there is no parameter {name}")
+        elif rule.params[name].unit not in ("", unit):
+            have = rule.params[name].unit
+            yield RuleFault(at, f"the parameter {name} is in {have}, but {leaf.p} here is in {unit}")
+        elif unit in ("bool", "text"):
+            yield RuleFault(at, f"a parameter is a number, and {leaf.p} is none")
+
+
+def _typed(at: Path, leaf: Node, unit: str, part: Scalar) -> Iterator[RuleFault]:
+    wanted, word = {"bool": (bool, "true or false"), "text": (str, "a text")}.get(unit, (float, "a number"))
+    fits = isinstance(part, wanted) if wanted is not float else not isinstance(part, bool | str)
+    if not fits:
+        yield RuleFault(at, f"{leaf.p} here is compared with {word}, not with {part!r}")
+    elif unit in ("bool", "text") and leaf.op not in ("eq", "ne", "in"):
+        yield RuleFault((*at[:-1], "op"), f"op {leaf.op} needs a number, and {leaf.p} is none")
+
+
+def _sides(rule: Rule, path: Path, leaf: Node) -> Iterator[RuleFault]:
+    """`clear` on the safe side and `between` in order, for the defaults and for every space overridden."""
+    places = {"": None} | {space: None for param in rule.params.values() for space in param.overrides}
+    for place in places:
+        params = {name: param.overrides.get(place, param.default) for name, param in rule.params.items()}
+        found = _side(path, leaf, resolve(leaf.val, params), resolve(leaf.clear, params))
+        if found is not None:
+            where = f" in {place}" if place else ""
+            yield RuleFault(found.path, found.message + where)
+            return
+
+
+def _side(path: Path, leaf: Node, val: Operand | None, clear: Operand | None) -> RuleFault | None:
+    if isinstance(val, tuple) and leaf.op == "between":
+        if len(val) != 2 or not float(val[0]) < float(val[1]):
+            return RuleFault((*path, "val"), "between needs two values, the smaller one first")
+        if isinstance(clear, tuple) and not (
+            len(clear) == 2 and float(clear[0]) <= float(val[0]) and float(val[1]) <= float(clear[1])
+        ):
+            return RuleFault((*path, "clear"), "clear of between must enclose val")
+    elif not isinstance(val, tuple | None) and not isinstance(clear, tuple | None):
+        if leaf.op in UPWARD and float(clear) > float(val):
+            message = f"clear {clear:g} is on the wrong side: with op {leaf.op} it must not lie above {val:g}"
+            return RuleFault((*path, "clear"), message)
+        if leaf.op in DOWNWARD and float(clear) < float(val):
+            message = f"clear {clear:g} is on the wrong side: with op {leaf.op} it must not lie below {val:g}"
+            return RuleFault((*path, "clear"), message)
+    return None
+
+
+def _bound(rule: Rule, site: SiteInfo) -> Iterator[RuleFault]:
+    """What depends on the devices that roles bind to: several points, and sampling too slow."""
+    for path, leaf in rule.when.leaves(("when",)):
+        for candidate in candidates(rule, site):
+            refs = points_of(leaf.p or "", candidate, site)
+            if len(refs) > 1 and leaf.pick is None and leaf.p != "*":
+                names = ", ".join(f"{ref.device}.{ref.point}" for ref in refs[:3])
+                message = f"{leaf.p} means {len(refs)} points in {candidate.id} ({names}): say pick"
+                yield RuleFault((*path, "p"), message)
+                break
+            slow = max(refs, key=lambda ref: ref.every_ms, default=None)
+            if slow is None or leaf.over is None:
+                continue
+            least = 2 * slow.every_ms if leaf.agg == "absent" else slow.every_ms
+            if millis(leaf.over) < least:
+                every = f"{slow.device} reports every {slow.every_ms / 1000:g} s"
+                message = f"over is shorter than {least / 1000:g} s: {every}"
+                yield RuleFault((*path, "over"), message)
+                break
+    yield from _for(rule, site)
+
+
+def _for(rule: Rule, site: SiteInfo) -> Iterator[RuleFault]:
+    refs = [ref for one in bind(rule, site).instances for found in one.roles.values() for ref in found]
+    slow = max(refs, key=lambda ref: ref.every_ms, default=None)
+    if slow is not None and 0 < rule.for_ms < 2 * slow.every_ms:
+        message = (
+            f"for is shorter than two samples: {slow.device} reports every {slow.every_ms / 1000:g} s, "
+            f"so for must be 0s or at least {2 * slow.every_ms / 1000:g} s"
+        )
+        yield RuleFault(("for",), message)

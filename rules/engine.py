@@ -1,0 +1,276 @@
+"""Rules over readings: evaluate and tick in, transitions out.
+
+Pure: no clock, no I/O, no task. A reading finds its point, the point its leaves; only a
+leaf whose truth changes wakes the tree above it. Whatever is due later stands in one
+agenda; `next_due` says when `tick` must be called though nothing comes.
+
+Rules must have passed `rules.check.check_rule` for the same site.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+from drivers.reading import Millis, Origin, Reading
+from rules import explanation, lifecycle
+from rules.agenda import NEVER, Agenda
+from rules.alarm import AlarmState, Transition
+from rules.binding import Coverage, Instance, bind
+from rules.explanation import Explanation
+from rules.monitor import Monitor
+from rules.network import Network
+from rules.rulebook import Rule
+from rules.site import SiteInfo
+from rules.timetable import Calendar, Schedule
+from rules.track import Counts
+
+STEP_BACK_MS = 60_000
+"""A call dated further back than this means that the clock was stepped, not that it was late."""
+
+
+class Engine:
+    """All instances of all rules at one site.
+
+    `states` are those of an earlier life: what they say goes on. An active alarm stays
+    active without a second raise, a running `for` goes on when the gap in the data is
+    small (three sample intervals, at least 5 min), a state whose rule changed or went is closed.
+    `counts` tells how many readings changed nothing, and why.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        site: SiteInfo,
+        calendar: Calendar | None,
+        states: Sequence[AlarmState] = (),
+    ) -> None:
+        self.counts = Counts()
+        self._agenda = Agenda()
+        self._network = Network(self._agenda)
+        self._monitors: dict[tuple[str, str], Monitor] = {}
+        self._woken: list[Monitor] = []
+        self._out: list[Transition] = []
+        self._now: Millis | None = None
+        self._coverage: list[Coverage] = []
+        self._shifts: dict[str, _Shift] = {}
+        self._orphans: list[AlarmState] = []
+        zone = ZoneInfo(site.timezone)
+        earlier = {(state.rule, state.scope): state for state in states}
+        for rule in rules:
+            self._admit(rule, site, calendar or Calendar(), zone, earlier)
+        self._orphans.extend(earlier.values())
+
+    # -- what comes in
+
+    def evaluate(self, readings: Sequence[Reading], at: Millis) -> list[Transition]:
+        """Takes readings in the order they were measured; `at` is now. What became due until
+        then happens too, at its own time."""
+        self._begin(at)
+        agenda, tracks, counts = self._agenda, self._network.tracks, self.counts
+        for reading in readings:
+            if agenda.due < reading.at:
+                self._run(min(reading.at, at) - 1)
+            track = tracks.get((reading.device, reading.point))
+            if track is None:
+                continue
+            track.take(reading, at, counts)
+            if self._woken:
+                self._settle(reading.at, live=reading.origin is Origin.LIVE)
+        self._run(at)
+        return self._drain()
+
+    def tick(self, at: Millis) -> list[Transition]:
+        """Lets time pass without any reading."""
+        return self.evaluate((), at)
+
+    def next_due(self) -> Millis | None:
+        """When `tick` must be called if no reading comes before; 0 before the first call."""
+        if self._now is None or self._out:
+            return self._now or 0
+        return None if self._agenda.due == NEVER else self._agenda.due
+
+    def warm(self, readings: Sequence[Reading], at: Millis) -> None:
+        """Fills points and windows from stored readings, in the order they were measured, with
+        no effect on any alarm. Only once, before the first evaluate or tick; RuntimeError else.
+
+        The longest `over` of the rules is enough history; with less, windows fill anew.
+        """
+        if self._now is not None:
+            raise RuntimeError("warm comes before the first evaluate or tick")
+        monitors = list(self._monitors.values())
+        for cell in (cell for monitor in monitors for cell in monitor.cells):
+            cell.held = False
+        for reading in readings:
+            track = self._network.tracks.get((reading.device, reading.point))
+            if track is not None:
+                track.take(reading, at, self.counts)
+        self._network.catch_up(at)
+        self._woken.clear()
+        for monitor in monitors:
+            monitor.reconcile(at)
+        self._begin(at)
+
+    # -- what people do
+
+    def acknowledge(self, rule: str, scope: str, user: str, note: str, at: Millis) -> list[Transition]:
+        """A person has seen the alarm; nothing when it was acknowledged. KeyError for an unknown instance."""
+        return list(self._monitors[rule, scope].acknowledge(user, note, at))
+
+    def reset(self, rule: str, scope: str, user: str, note: str, at: Millis) -> list[Transition]:
+        """Lets go of a latched alarm that is back to normal. KeyError for an unknown instance."""
+        return list(self._monitors[rule, scope].reset(user, note, at))
+
+    # -- what can be seen
+
+    def coverage(self) -> list[Coverage]:
+        """Where each rule watches, and where points are missing."""
+        return list(self._coverage)
+
+    def explain(self, rule: str, scope: str) -> Explanation:
+        """One instance as of the last call; KeyError for an unknown one."""
+        return explanation.explain(self._monitors[rule, scope], self._now or 0)
+
+    def states(self) -> list[AlarmState]:
+        """The state of every instance, to be handed to the next engine."""
+        return [monitor.state for monitor in self._monitors.values()]
+
+    # -- inside
+
+    def _admit(
+        self,
+        rule: Rule,
+        site: SiteInfo,
+        calendar: Calendar,
+        zone: ZoneInfo,
+        earlier: dict[tuple[str, str], AlarmState],
+    ) -> None:
+        binding = bind(rule, site)
+        bound: list[str] = []
+        for instance in binding.instances:
+            params = parameters(rule, instance, site)
+            state, resumed = self._entry(rule, instance, params, earlier)
+            monitor = Monitor(rule, state, self._agenda, self._woken)
+            tree = self._network.compile(rule.when, instance, params, rule.nodata, monitor)
+            if tree is None:
+                continue
+            monitor.plant(tree)
+            if resumed:
+                monitor.restore()
+            self._monitors[rule.id, instance.scope] = monitor
+            bound.append(instance.scope)
+            if rule.active is not None:
+                key = rule.active.model_dump_json()
+                if key not in self._shifts:
+                    schedule = Schedule(rule.active, calendar, zone)
+                    self._shifts[key] = _Shift(schedule, self._agenda, self._out)
+                self._shifts[key].monitors.append(monitor)
+        self._coverage.append(Coverage(rule.id, tuple(bound), binding.unbound))
+
+    def _entry(
+        self,
+        rule: Rule,
+        instance: Instance,
+        params: Mapping[str, float],
+        earlier: dict[tuple[str, str], AlarmState],
+    ) -> tuple[AlarmState, bool]:
+        """The earlier state where the rule still means the same, and True; else a new one."""
+        meaning = semantic_hash(rule, params)
+        old = earlier.get((rule.id, instance.scope))
+        if old is not None and old.semantic_hash == meaning:
+            del earlier[rule.id, instance.scope]
+            return replace(old, priority=rule.alarm.prio), True
+        fresh = AlarmState(rule.id, instance.scope, priority=rule.alarm.prio, semantic_hash=meaning)
+        return fresh, False
+
+    def _begin(self, at: Millis) -> None:
+        """The first call starts all watches and closes what is left over; later ones mind the clock."""
+        if self._now is not None:
+            if at < self._now - STEP_BACK_MS:
+                self._rebase(at - self._now)
+            self._now = max(at, self._now)
+            return
+        self._now = at
+        for state in self._orphans:
+            self._out.extend(lifecycle.close(state, at))
+        self._network.begin(at)
+        for shift in self._shifts.values():
+            shift.fire(at)
+
+    def _run(self, until: Millis) -> None:
+        """Everything due until then, each at its own time."""
+        agenda = self._agenda
+        while agenda.due <= until:
+            due, what = agenda.take()
+            what.fire(due)
+            if self._woken:
+                self._settle(due, live=False)
+
+    def _settle(self, at: Millis, *, live: bool) -> None:
+        woken = self._woken[:]
+        self._woken.clear()
+        for monitor in woken:
+            self._out.extend(monitor.settle(at, live=live))
+
+    def _drain(self) -> list[Transition]:
+        out = self._out[:]
+        self._out.clear()
+        return out
+
+    def _rebase(self, step: Millis) -> None:
+        """The clock was stepped back: everything remembered moves with it, so that running timers
+        keep their length and new readings are not taken for old ones."""
+        self._now = (self._now or 0) + step
+        self._agenda.shift(step)
+        for track in self._network.tracks.values():
+            track.shift(step)
+        for watch in self._network.watches.values():
+            watch.shift(step)
+        for monitor in self._monitors.values():
+            monitor.shift(step)
+        for shift in self._shifts.values():
+            shift.restart(self._now)
+
+
+class _Shift:
+    """Arms and disarms all monitors of one schedule."""
+
+    def __init__(self, schedule: Schedule, agenda: Agenda, out: list[Transition]) -> None:
+        self.monitors: list[Monitor] = []
+        self._schedule = schedule
+        self._agenda = agenda
+        self._out = out
+        self._until: Millis | None = None
+
+    def restart(self, at: Millis) -> None:
+        """Asks anew after the clock was stepped: what stands on the agenda has moved with it."""
+        self._until = None
+        self.fire(at)
+
+    def fire(self, due: Millis) -> None:
+        """Asks the calendar, and again when that changes."""
+        turn = self._schedule.turn(due)
+        for monitor in self.monitors:
+            self._out.extend(monitor.arm(turn.active, due))
+        if turn.until is not None and turn.until != self._until:
+            self._agenda.add(turn.until, self)
+        self._until = turn.until
+
+
+def parameters(rule: Rule, instance: Instance, site: SiteInfo) -> dict[str, float]:
+    """The rule's parameters for one instance: the override of its space, else of the nearest space
+    around it, else the default."""
+    chain = tuple(site.chain(instance.space)) if instance.space else (site.id,)
+    return {
+        name: next((param.overrides[space] for space in chain if space in param.overrides), param.default)
+        for name, param in rule.params.items()
+    }
+
+
+def semantic_hash(rule: Rule, params: Mapping[str, float]) -> str:
+    """What a rule means for one instance, in 16 hex digits: scope, condition, timing and parameters."""
+    text = rule.core + json.dumps(dict(params), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,145 @@
+"""Why an alarm is as it is: the tree with values and truths, and what is awaited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from drivers.reading import Millis, Quality, Value
+from rules.alarm import Condition
+from rules.cell import Cell
+from rules.monitor import Monitor
+from rules.network import Tree, judge_of
+from rules.tree import Operand
+from rules.truth import Truth
+
+Awaiting = Literal["nothing", "raise", "clear", "data", "hours", "reset"]
+_WORDS: dict[Awaiting, str] = {
+    "nothing": "nothing is due",
+    "raise": "raises",
+    "clear": "clears",
+    "data": "waits for data",
+    "hours": "not active now",
+    "reset": "waits for a reset",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedLeaf:
+    """One comparison as it stands. `at` is the event time of the newest good value of its points;
+    `quality` is bad before the first value, stale when lost."""
+
+    role: str
+    points: tuple[str, ...]
+    agg: str
+    over_ms: Millis | None
+    op: str
+    val: Operand | None
+    clear: Operand | None
+    unit: str
+    value: Value | None
+    truth: Truth
+    quality: Quality
+    at: Millis | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedBranch:
+    """`all`, `any`, `not` or `n_of` over others."""
+
+    kind: str
+    n: int
+    truth: Truth
+    parts: tuple[ExplainedBranch | ExplainedLeaf, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One instance as of `at`. `in_ms` is when what is awaited comes if nothing changes."""
+
+    rule: str
+    scope: str
+    at: Millis
+    condition: Condition
+    since: Millis
+    active: bool
+    stale: bool
+    truth: Truth
+    awaiting: Awaiting
+    in_ms: Millis | None
+    tree: ExplainedBranch | ExplainedLeaf
+
+    @property
+    def sentence(self) -> str:
+        """`raises in 40 s`, `waits for data` and the like."""
+        words = _WORDS[self.awaiting]
+        return words if self.in_ms is None else f"{words} in {_span(self.in_ms)}"
+
+
+def explain(monitor: Monitor, at: Millis) -> Explanation:
+    """The explanation of one monitor as of `at`."""
+    awaiting, in_ms = _awaited(monitor, at)
+    state = monitor.state
+    return Explanation(
+        rule=state.rule,
+        scope=state.scope,
+        at=at,
+        condition=state.condition,
+        since=state.since,
+        active=monitor.armed,
+        stale=state.stale,
+        truth=judge_of(monitor.tree)(),
+        awaiting=awaiting,
+        in_ms=in_ms,
+        tree=_node(monitor.tree, at),
+    )
+
+
+def _awaited(monitor: Monitor, at: Millis) -> tuple[Awaiting, Millis | None]:
+    state = monitor.state
+    runs = state.condition in (Condition.PENDING, Condition.CLEARING)
+    if not monitor.armed:
+        return "hours", None
+    if monitor.doubtful or (runs and monitor.truth is None):
+        return "data", None
+    if runs and monitor.due is not None:
+        left = max(0, monitor.due - at)
+        return ("raise" if state.condition is Condition.PENDING else "clear"), left
+    if state.condition is Condition.NORMAL and state.latched:
+        return "reset", None
+    return ("data" if monitor.truth is None else "nothing"), None
+
+
+def _node(tree: Tree, at: Millis) -> ExplainedBranch | ExplainedLeaf:
+    if isinstance(tree, Cell):
+        return _leaf(tree, at)
+    parts = tuple(_node(part, at) for part in tree.parts)
+    return ExplainedBranch(tree.kind, tree.n, judge_of(tree)(), parts)
+
+
+def _leaf(cell: Cell, at: Millis) -> ExplainedLeaf:
+    said = cell.description
+    seen = [track.at for track in cell.tracks if track.at is not None]
+    quality = Quality.STALE if cell.lost else Quality.GOOD if seen else Quality.BAD
+    return ExplainedLeaf(
+        role=said.role,
+        points=tuple(f"{track.device}.{track.point}" for track in cell.tracks),
+        agg=said.agg,
+        over_ms=said.over_ms,
+        op=said.op,
+        val=said.val,
+        clear=said.clear,
+        unit=said.unit,
+        value=cell.value(at),
+        truth=cell.truth,
+        quality=quality,
+        at=max(seen, default=None),
+    )
+
+
+def _span(ms: Millis) -> str:
+    seconds = -(-ms // 1000)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{round(seconds / size)} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,194 @@
+"""One alarm's life, as pure transitions of its state (ISA-18.2 / IEC 62682).
+
+       C true            since + for                  C false
+normal ------> pending -------------> active ------------------> clearing
+   ^             | C false               ^   C true again            |
+   |-------------'                       '---------------------------|
+   '------------------------ since + clear_for ----------------------'
+
+Acknowledging stands beside this: it never clears, and clearing never acknowledges. A
+latched alarm waits in normal for its reset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from drivers.reading import Millis, Value
+from rules.alarm import AlarmState, Change, Condition, Transition
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+AUTO_ACK_MS = 86_400_000
+"""A returned, unacknowledged alarm of priority 3 or 4 acknowledges itself after a day."""
+AUTO_ACK_FROM = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What of a rule drives the life of its alarms; times in milliseconds."""
+
+    for_ms: Millis = 0
+    clear_for_ms: Millis = 0
+    latch: bool = False
+
+
+class Cause(NamedTuple):
+    """What made the condition true, for people to read."""
+
+    device: str = ""
+    point: str = ""
+    value: Value | None = None
+    unit: str = ""
+    message: str = ""
+
+
+def base36(number: int) -> str:
+    """A non-negative number in digits and small letters."""
+    text = ""
+    while number > 0:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+    return text or "0"
+
+
+def due(state: AlarmState, timing: Timing) -> Millis | None:
+    """When the state changes by itself if nothing else happens; None for never."""
+    if state.condition is Condition.PENDING:
+        return state.since + timing.for_ms
+    if state.condition is Condition.CLEARING:
+        return state.since + timing.clear_for_ms
+    waits = state.condition is Condition.NORMAL and not state.acked and not state.latched
+    if waits and state.priority >= AUTO_ACK_FROM and state.cleared_at is not None:
+        return state.cleared_at + AUTO_ACK_MS
+    return None
+
+
+def becomes_true(state: AlarmState, at: Millis, timing: Timing, cause: Cause) -> list[Transition]:
+    """The condition is true at `at`; nothing when it was already pending or active."""
+    if state.condition is Condition.NORMAL:
+        if timing.for_ms <= 0:
+            return [_raised(state, at, timing, cause)]
+        pended = replace(state, condition=Condition.PENDING, since=at)
+        return [Transition(Change.PENDED, pended, at)]
+    if state.condition is Condition.CLEARING:
+        again = replace(state, condition=Condition.ACTIVE, since=at, reasserts=state.reasserts + 1)
+        return [Transition(Change.REASSERTED, again, at)]
+    return []
+
+
+def becomes_false(state: AlarmState, at: Millis, timing: Timing) -> list[Transition]:
+    """The condition is false at `at`; nothing when it was already normal or clearing."""
+    if state.condition is Condition.PENDING:
+        return [drop(state, at)]
+    if state.condition is Condition.ACTIVE:
+        if timing.clear_for_ms <= 0:
+            return [_cleared(state, at)]
+        clearing = replace(state, condition=Condition.CLEARING, since=at)
+        return [Transition(Change.CLEARING, clearing, at)]
+    return []
+
+
+def elapse(state: AlarmState, timing: Timing, cause: Cause) -> list[Transition]:
+    """The time of `due` has come: pending becomes active, clearing becomes normal, both at that time."""
+    at = due(state, timing)
+    if at is None:
+        return []
+    if state.condition is Condition.PENDING:
+        return [_raised(state, at, timing, cause)]
+    if state.condition is Condition.CLEARING:
+        return [_cleared(state, at)]
+    return acknowledge(state, "auto", "", at)
+
+
+def drop(state: AlarmState, at: Millis) -> Transition:
+    """Pending ends without an alarm."""
+    return Transition(Change.DROPPED, replace(state, condition=Condition.NORMAL, since=at), at)
+
+
+def restart(state: AlarmState, at: Millis) -> Transition:
+    """Pending or clearing counts anew from `at`, because too much time passed without data."""
+    change = Change.PENDED if state.condition is Condition.PENDING else Change.CLEARING
+    return Transition(change, replace(state, since=at), at)
+
+
+def disarm(state: AlarmState, at: Millis) -> list[Transition]:
+    """The rule's active time is over: back to normal; told only where a raise was."""
+    if state.condition is Condition.PENDING:
+        return [drop(replace(state, stale=False), at)]
+    if state.condition in (Condition.ACTIVE, Condition.CLEARING):
+        return [_cleared(replace(state, stale=False), at)]
+    return mark(state, stale=False, at=at)
+
+
+def close(state: AlarmState, at: Millis) -> list[Transition]:
+    """The rule was changed or removed, or the scope is no longer bound: nothing is left open."""
+    raised = state.condition in (Condition.ACTIVE, Condition.CLEARING)
+    if not (
+        raised or state.condition is Condition.PENDING or state.latched or not state.acked or state.stale
+    ):
+        return []
+    closed = replace(
+        state,
+        condition=Condition.NORMAL,
+        since=at,
+        cleared_at=at if raised else state.cleared_at,
+        acked=True,
+        latched=False,
+        stale=False,
+    )
+    return [Transition(Change.CLOSED, closed, at, notify=raised)]
+
+
+def mark(state: AlarmState, *, stale: bool, at: Millis) -> list[Transition]:
+    """The condition can no longer be told, or can again; nothing when that was known."""
+    if state.stale == stale:
+        return []
+    return [Transition(Change.QUALITY, replace(state, stale=stale), at)]
+
+
+def acknowledge(state: AlarmState, user: str, note: str, at: Millis) -> list[Transition]:
+    """A person has seen it; nothing when one had."""
+    if state.acked:
+        return []
+    acked = replace(state, acked=True, acked_by=user, acked_at=at, note=note)
+    return [Transition(Change.ACKED, acked, at)]
+
+
+def reset(state: AlarmState, user: str, note: str, at: Millis) -> list[Transition]:
+    """A person has looked on site and lets a latched alarm go; nothing while it is not both
+    latched and back to normal."""
+    if state.condition is not Condition.NORMAL or not state.latched:
+        return []
+    seen = state if state.acked else replace(state, acked=True, acked_by=user, acked_at=at)
+    return [Transition(Change.RESET, replace(seen, latched=False, note=note or state.note), at)]
+
+
+def _raised(state: AlarmState, at: Millis, timing: Timing, cause: Cause) -> Transition:
+    # Two occurrences of one instance in one millisecond still need two names.
+    stamp = at if state.raised_at is None else max(at, state.raised_at + 1)
+    raised = replace(
+        state,
+        condition=Condition.ACTIVE,
+        since=at,
+        occurrence=f"{state.rule}.{state.scope}.{base36(stamp)}",
+        raised_at=stamp,
+        cleared_at=None,
+        acked=False,
+        acked_by="",
+        acked_at=None,
+        note="",
+        latched=timing.latch,
+        reasserts=0,
+        device=cause.device,
+        point=cause.point,
+        value=cause.value,
+        unit=cause.unit,
+        message=cause.message,
+    )
+    return Transition(Change.RAISED, raised, at, notify=True)
+
+
+def _cleared(state: AlarmState, at: Millis) -> Transition:
+    cleared = replace(state, condition=Condition.NORMAL, since=at, cleared_at=at)
+    return Transition(Change.CLEARED, cleared, at, notify=True)

@@ -1,0 +1,277 @@
+"""Compiles bound rules into tracks, windows, watches and leaves, sharing what is identical."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from drivers.reading import Millis, Value
+from drivers.settings import millis
+from rules import truth as kleene
+from rules.agenda import Agenda
+from rules.binding import Instance, PointRef
+from rules.cell import Cell, Comparing, Description, Filling, Owner, Probe, Standing
+from rules.comparison import Compare, comparison, resolve
+from rules.rulebook import NoData
+from rules.track import Basis, FadingWindow, Track, Watch
+from rules.tree import WINDOWED, Node
+from rules.truth import Judge
+from rules.window import Window, build_window
+
+ROUNDS = 3
+"""Missed rounds after which a point counts as silent, where the rule says nothing else."""
+LEAST_SILENCE_MS = 300_000
+EVENT_SILENCE_MS = 86_400_000
+"""Devices that speak first send a sign of life at least once a day (LoRaWAN class A, Zigbee contacts)."""
+
+FILLING = frozenset({"count", "count_true", "sum", "delta", "min", "max"})
+"""Aggregates that a half-full window may belie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """An inner node at work: `all`, `any`, `not` or `n_of` over others."""
+
+    kind: str
+    parts: tuple[Branch | Cell, ...]
+    n: int = 0
+
+
+Tree = Branch | Cell
+
+
+def judge_of(tree: Tree) -> Judge:
+    """The closure that gives a tree's present truth."""
+    if isinstance(tree, Cell):
+        return lambda: tree.truth
+    parts = [judge_of(part) for part in tree.parts]
+    if tree.kind == "not":
+        return kleene.not_of(parts[0])
+    if tree.kind == "n_of":
+        return kleene.n_of(tree.n, parts)
+    if len(parts) == 1:
+        return parts[0]
+    return kleene.all_of(parts) if tree.kind == "all" else kleene.any_of(parts)
+
+
+def cells_of(tree: Tree) -> tuple[Cell, ...]:
+    """All leaves of a tree, in the order written."""
+    if isinstance(tree, Cell):
+        return (tree,)
+    return tuple(cell for part in tree.parts for cell in cells_of(part))
+
+
+def gap_ms(every_ms: Millis) -> Millis:
+    """How long data may pause without a running timer starting anew."""
+    return max(ROUNDS * every_ms, LEAST_SILENCE_MS)
+
+
+def silence_ms(every_ms: Millis) -> Millis:
+    """How long a point of this period may be silent: three rounds, at least 5 min; a day where it
+    speaks when it likes."""
+    return max(ROUNDS * every_ms, LEAST_SILENCE_MS) if every_ms else EVENT_SILENCE_MS
+
+
+class Network:
+    """Everything that readings flow through. One track per point, one window per (point, agg, over)."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        self.tracks: dict[tuple[str, str], Track] = {}
+        self.watches: dict[tuple[str, str, Basis, Millis, Millis], Watch] = {}
+        self._windows: dict[tuple[str, str, str, Millis, str], FadingWindow] = {}
+        self._agenda = agenda
+
+    def compile(
+        self, node: Node, instance: Instance, params: Mapping[str, float], nodata: NoData, owner: Owner
+    ) -> Tree | None:
+        """The tree of one instance; None for a part whose optional roles are not bound."""
+        if node.p is not None:
+            return self._leaf(node, instance.roles[node.p], params, nodata, owner)
+        compiled = [self.compile(child, instance, params, nodata, owner) for _, child in node.children]
+        parts = tuple(part for part in compiled if part is not None)
+        if not parts:
+            return None
+        if node.n_of is not None:
+            return Branch("n_of", parts, min(node.n_of.n, len(parts)))
+        return Branch("all" if node.all_ is not None else "any" if node.any_ is not None else "not", parts)
+
+    def begin(self, at: Millis) -> None:
+        """The engine starts: silence is counted from now where nothing ever came."""
+        for track in self.tracks.values():
+            track.armed_at = at
+        for watch in self.watches.values():
+            watch.schedule()
+
+    def catch_up(self, at: Millis) -> None:
+        """After history was replayed: windows and watches as they stand at `at`."""
+        for window in self._windows.values():
+            window.window.expire(at)
+        for watch in self.watches.values():
+            watch.resume(at)
+        for track in self.tracks.values():
+            for cell in track.cells:
+                cell.refresh(at)
+
+    def _leaf(
+        self,
+        node: Node,
+        refs: Sequence[PointRef],
+        params: Mapping[str, float],
+        nodata: NoData,
+        owner: Owner,
+    ) -> Tree | None:
+        if not refs:
+            return None
+        if len(refs) == 1 or node.pick in ("max", "min", "avg"):
+            return self._cell(node, refs, params, nodata, owner)
+        cells = tuple(self._cell(node, (ref,), params, nodata, owner) for ref in refs)
+        # A device is silent only when all of its points are.
+        return Branch("all" if node.p == "*" else node.pick or "any", cells)
+
+    def _cell(
+        self,
+        node: Node,
+        refs: Sequence[PointRef],
+        params: Mapping[str, float],
+        nodata: NoData,
+        owner: Owner,
+    ) -> Cell:
+        tracks = [self._track(ref) for ref in refs]
+        description = _describe(node, refs[0], params)
+        if node.agg == "absent":
+            span = silence_ms(refs[0].every_ms) if node.over is None else millis(node.over)
+            watch = self._watch(tracks[0], "live", span, span)
+            return _attach(Standing(description, tracks, (), owner, watch=watch), tracks, [watch])
+        loss = [self._loss(track, nodata) for track in tracks]
+        if node.agg == "unchanged" and node.over is not None:
+            watch = self._watch(tracks[0], "changed", millis(node.over), millis(node.over))
+            cell: Cell = Standing(description, tracks, loss, owner, watch=watch)
+            return _attach(cell, tracks, [*loss, watch])
+        return self._compared(node, tracks, loss, owner, description)
+
+    def _compared(
+        self,
+        node: Node,
+        tracks: Sequence[Track],
+        loss: Sequence[Watch],
+        owner: Owner,
+        description: Description,
+    ) -> Cell:
+        compare = _comparison(description)
+        if node.agg in WINDOWED:
+            windows = [self._window(track, node) for track in tracks]
+            cell: Cell
+            if node.agg in FILLING and len(windows) == 1:
+                cell = Filling(description, tracks, loss, owner, window=windows[0].window, compare=compare)
+            else:
+                probe = _merged(node.pick, [_window_probe(w.window) for w in windows], loss)
+                cell = Comparing(description, tracks, loss, owner, probe=probe, compare=compare)
+            for window in windows:
+                window.cells.append(cell)
+            return _attach(cell, tracks, loss)
+        one = _since_probe if node.agg == "since_change" else _last_probe
+        probe = _merged(node.pick, [one(track) for track in tracks], loss)
+        cell = Comparing(description, tracks, loss, owner, probe=probe, compare=compare)
+        ramps = _ramp_watches(self._watch, tracks, description) if node.agg == "since_change" else []
+        return _attach(cell, tracks, [*loss, *ramps])
+
+    def _track(self, ref: PointRef) -> Track:
+        key = (ref.device, ref.point)
+        track = self.tracks.get(key)
+        if track is None:
+            track = self.tracks[key] = Track(ref.device, ref.point, ref.unit, ref.every_ms)
+        return track
+
+    def _watch(self, track: Track, basis: Basis, span: Millis, first_span: Millis) -> Watch:
+        key = (track.device, track.point, basis, span, first_span)
+        watch = self.watches.get(key)
+        if watch is None:
+            watch = self.watches[key] = Watch(track, basis, span, first_span, self._agenda)
+        return watch
+
+    def _loss(self, track: Track, nodata: NoData) -> Watch:
+        after = silence_ms(track.every_ms) if nodata.after is None else millis(nodata.after)
+        held = millis(nodata.max) if nodata.then == "hold" else 0
+        return self._watch(track, "good", after + held, after)
+
+    def _window(self, track: Track, node: Node) -> FadingWindow:
+        over = millis(node.over) if node.over is not None else 0
+        unit = (node.unit or "") if node.agg in ("rate", "slope") else ""
+        key = (track.device, track.point, node.agg, over, unit)
+        window = self._windows.get(key)
+        if window is None:
+            window = FadingWindow(build_window(node.agg, over, node.unit), self._agenda)
+            self._windows[key] = window
+            track.windows.append(window)
+        return window
+
+
+def _attach(cell: Cell, tracks: Sequence[Track], watches: Sequence[Watch]) -> Cell:
+    for track in tracks:
+        track.cells.append(cell)
+    for watch in watches:
+        watch.cells.append(cell)
+    return cell
+
+
+def _describe(node: Node, ref: PointRef, params: Mapping[str, float]) -> Description:
+    unit = node.unit or {"count": "1", "count_true": "1", "since_change": "s"}.get(node.agg, ref.unit)
+    return Description(
+        role=node.p or "",
+        agg=node.agg,
+        over_ms=None if node.over is None else millis(node.over),
+        op=node.op or "",
+        val=resolve(node.val, params),
+        clear=resolve(node.clear, params),
+        unit=unit,
+    )
+
+
+def _comparison(description: Description) -> Compare:
+    if description.val is None:
+        raise ValueError(f"{description.role}: nothing to compare with")
+    return comparison(description.op, description.val, description.clear)
+
+
+def _last_probe(track: Track) -> Probe:
+    return lambda _: track.value
+
+
+def _window_probe(window: Window) -> Probe:
+    return lambda _: window.value()
+
+
+def _since_probe(track: Track) -> Probe:
+    return lambda at: None if track.changed_at is None else (at - track.changed_at) / 1000
+
+
+def _merged(pick: str | None, probes: Sequence[Probe], loss: Sequence[Watch]) -> Probe:
+    """The greatest, least or mean of the points that speak; None when none does."""
+    if len(probes) == 1:
+        return probes[0]
+    merge: Callable[[list[float]], float] = (
+        max if pick == "max" else min if pick == "min" else lambda values: sum(values) / len(values)
+    )
+    pairs = tuple(zip(probes, loss, strict=True))
+
+    def probe(at: Millis) -> Value | None:
+        values = [value for each, watch in pairs if not watch.lapses and (value := each(at)) is not None]
+        numbers = [float(value) for value in values if not isinstance(value, str)]
+        return merge(numbers) if numbers else None
+
+    return probe
+
+
+def _ramp_watches(
+    watch: Callable[[Track, Basis, Millis, Millis], Watch], tracks: Sequence[Track], description: Description
+) -> list[Watch]:
+    """Watches for the moments at which the time since a change passes a threshold by itself."""
+    thresholds: list[float] = []
+    for operand in (description.val, description.clear):
+        for part in operand if isinstance(operand, tuple) else (operand,):
+            if isinstance(part, float | int) and not isinstance(part, bool):
+                thresholds.append(part)
+    # A strict comparison turns one millisecond behind the threshold.
+    late = 1 if description.op in ("gt", "le", "between") else 0
+    spans = {max(1, round(seconds * 1000) + late) for seconds in thresholds}
+    return [watch(track, "changed", span, span) for track in tracks for span in sorted(spans)]

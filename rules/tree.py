@@ -1,0 +1,180 @@
+"""The condition of a rule as written: leaves over points, joined by all, any, not and n_of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from drivers.settings import Duration, Settings
+from rules.later import LaterInNode
+
+Agg = Literal[
+    "last",
+    "avg",
+    "min",
+    "max",
+    "sum",
+    "count",
+    "count_true",
+    "delta",
+    "rate",
+    "slope",
+    "since_change",
+    "absent",
+    "unchanged",
+]
+Op = Literal["gt", "ge", "lt", "le", "eq", "ne", "between", "in"]
+Pick = Literal["max", "min", "avg", "any", "all"]
+Role = Annotated[str, Field(pattern=r"^(\*|([a-z][a-z0-9_]{0,47}\.)?[a-z][a-z0-9_]{0,47})$")]
+Scalar = float | bool | str
+Operand = Scalar | tuple[Scalar, ...]
+Step = str | int
+Path = tuple[Step, ...]
+"""A place in a rule file: keys and list indexes from the top of the rule down."""
+
+WINDOWED = frozenset({"avg", "min", "max", "sum", "count", "count_true", "delta", "rate", "slope"})
+"""Aggregations over a stretch of time: they need `over`."""
+ABSENCE = frozenset({"absent", "unchanged"})
+"""Aggregations that are true or false by themselves: they take no `op` and no `val`."""
+UPWARD = frozenset({"gt", "ge"})
+DOWNWARD = frozenset({"lt", "le"})
+_LONGEST = timedelta(days=7)
+_PARAM = re.compile(r"param:[a-z][a-z0-9_]*")
+
+
+def param_name(operand: object) -> str | None:
+    """`param:hi` -> `hi`; None for a plain value."""
+    if isinstance(operand, str) and operand.startswith("param:"):
+        return operand[6:]
+    return None
+
+
+def _known_form(operand: Operand) -> Operand:
+    for part in operand if isinstance(operand, tuple) else (operand,):
+        if not isinstance(part, str) or _PARAM.fullmatch(part):
+            continue
+        if "param:" in part or part.startswith(("baseline:", "point:")):
+            raise ValueError(
+                f"{part!r}: arithmetic, baselines and other points as a value are not supported yet; "
+                "write a number, true, false, a text, or param:NAME"
+            )
+    return operand
+
+
+class NOf(Settings):
+    """True when at least `n` of the conditions are."""
+
+    n: Annotated[int, Field(ge=1)]
+    of: tuple[Node, ...]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.n > len(self.of):
+            raise ValueError(f"n is {self.n} but only {len(self.of)} conditions are given")
+        return self
+
+
+class Node(LaterInNode):
+    """One node: either a leaf (`p` ...) or exactly one of `all`, `any`, `not`, `n_of`.
+
+    A leaf compares the aggregate `agg` of role `p` over the last `over` with `val`;
+    once true it stays true until `clear` is passed with the same comparison. `unit`
+    repeats the unit of the compared number, and is required for `rate` and `slope`.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [key]} for key in ("p", "all", "any", "not", "n_of")]}
+    )
+
+    p: Role | None = None
+    agg: Agg = "last"
+    over: Annotated[Duration, Field(gt=timedelta(0), le=_LONGEST)] | None = None
+    op: Op | None = None
+    val: Operand | None = None
+    clear: Operand | None = None
+    unit: str | None = None
+    pick: Pick | None = None
+    optional: bool = False
+    all_: tuple[Node, ...] | None = Field(default=None, alias="all")
+    any_: tuple[Node, ...] | None = Field(default=None, alias="any")
+    not_: Node | None = Field(default=None, alias="not")
+    n_of: NOf | None = None
+
+    @field_validator("val", "clear", mode="after")
+    @classmethod
+    def _plain(cls, operand: Operand | None) -> Operand | None:
+        return None if operand is None else _known_form(operand)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        kinds = (self.p, self.all_, self.any_, self.not_, self.n_of)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("expected exactly one of: p (a leaf), all, any, not, n_of")
+        if () in (self.all_, self.any_):
+            raise ValueError("all and any need at least one condition")
+        if self.p is not None:
+            self._check_leaf()
+        elif self.model_fields_set & {"agg", "over", "op", "val", "clear", "unit", "pick", "optional"}:
+            raise ValueError("agg, over, op, val, clear, unit, pick and optional belong to a leaf, with p")
+        return self
+
+    def _check_leaf(self) -> None:
+        if self.agg in WINDOWED and self.over is None:
+            raise ValueError(f"agg {self.agg} needs over, the length of its window")
+        if self.agg == "unchanged" and self.over is None:
+            raise ValueError("agg unchanged needs over, how long the value may stand still")
+        if self.agg in ("last", "since_change") and self.over is not None:
+            raise ValueError(f"agg {self.agg} takes no over")
+        if self.agg in ABSENCE:
+            if self.op is not None or self.val is not None or self.clear is not None:
+                raise ValueError(f"agg {self.agg} is true or false by itself: it takes no op, val or clear")
+            if self.pick in ("max", "min", "avg"):
+                raise ValueError(f"agg {self.agg} over several points needs pick any or all")
+        else:
+            self._check_comparison()
+        if self.agg in ("rate", "slope") and self.unit is None:
+            raise ValueError(f"agg {self.agg} needs unit, such as m3/h or Cel/min")
+        if self.p == "*" and self.agg != "absent":
+            raise ValueError("p * (any point of the device) goes with agg absent only")
+
+    def _check_comparison(self) -> None:
+        if self.op is None or self.val is None:
+            raise ValueError("a leaf needs op and val")
+        several = isinstance(self.val, tuple)
+        if self.op in ("between", "in") and not several:
+            raise ValueError(f"op {self.op} needs a list as val")
+        if self.op not in ("between", "in") and several:
+            raise ValueError(f"op {self.op} compares with one value, not with a list")
+        if self.clear is None:
+            return
+        if self.op in ("eq", "ne", "in"):
+            raise ValueError(f"op {self.op} takes no clear: there is no side to come back from")
+        if isinstance(self.clear, tuple) != several:
+            raise ValueError("clear must have the same form as val")
+
+    @property
+    def children(self) -> tuple[tuple[Path, Node], ...]:
+        """The conditions right below, each with its path from this node."""
+        if self.all_ is not None:
+            return tuple((("all", i), node) for i, node in enumerate(self.all_))
+        if self.any_ is not None:
+            return tuple((("any", i), node) for i, node in enumerate(self.any_))
+        if self.n_of is not None:
+            return tuple((("n_of", "of", i), node) for i, node in enumerate(self.n_of.of))
+        return () if self.not_ is None else ((("not",), self.not_),)
+
+    @property
+    def depth(self) -> int:
+        """How many levels the condition has; 1 for a leaf."""
+        return 1 + max((child.depth for _, child in self.children), default=0)
+
+    def leaves(self, at: Path = ()) -> Iterator[tuple[Path, Node]]:
+        """All leaves with their paths, in the order written."""
+        if self.p is not None:
+            yield at, self
+        for step, child in self.children:
+            yield from child.leaves(at + step)
