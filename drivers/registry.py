@@ -46,10 +46,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
 
 
 def build_polled(
-    device: DeviceSettings, protocol: str, profile: Profile, points: Mapping[str, PointSpec], line: FieldLine
+    device: DeviceSettings, profile: Profile, points: Mapping[str, PointSpec], line: FieldLine
 ) -> Polled:
-    """The driver of a polled device; KeyError for an unknown protocol, ValueError for a listening one."""
-    build = PROTOCOLS[protocol].build
+    """The driver of a polled device; ValueError for one that speaks by itself."""
+    build = PROTOCOLS[device.protocol].build
     if build is None:
-        raise ValueError(f"{protocol} is not polled")
+        raise ValueError(f"{device.protocol} is not polled")
     return build(device, profile, points, line)

@@ -58,6 +58,7 @@ class DeviceSettings(Settings):
     id: Id
     space: Id
     line: Id
+    protocol: str
     profile: Id
     every: Duration = Field(default=timedelta(seconds=60), description="polling period")
     priority: Literal["emergency", "normal"] = "normal"

@@ -91,6 +91,9 @@ async def _run(path: Path, data: Path, demo: bool) -> None:
         agent.stop()
 
     def reload() -> None:
+        loop.run_in_executor(None, read_again).add_done_callback(lambda _: None)
+
+    def read_again() -> None:  # in a thread: a large school takes a second to read
         nonlocal configuration
         try:
             configuration = load(path)
@@ -98,7 +101,7 @@ async def _run(path: Path, data: Path, demo: bool) -> None:
             log.error("the configuration is not used, the old one runs on:\n%s", error)
             return
         log.info("the configuration has changed: starting anew with it")
-        agent.stop()
+        loop.call_soon_threadsafe(lambda: agent.stop())
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)

@@ -19,7 +19,11 @@ _TEXT = st.text(
 _DATA = st.dictionaries(
     _TEXT.filter(bool),
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(-1e6, 1e6).map(float) | _TEXT,
+        st.none()
+        | st.booleans()
+        | st.integers(-(10**12), 10**12)
+        | st.integers(-8000, 8000).map(lambda n: n / 8)
+        | _TEXT,
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT.filter(bool), inner, max_size=4),
         max_leaves=12,
     ),

@@ -155,6 +155,7 @@ def test_odd_but_harmless_things_are_warnings(tmp_path: Path) -> None:
     assert [(warning.path, warning.message) for warning in configuration.warnings] == [
         ("spaces.4.id", "nothing is in the space r302"),
         ("lines.0.id", "no device uses the line spare"),
+        ("devices.0.id", "no rule of priority 1 watches the emergency device env-301"),
         ("devices.0.every", "an emergency device should be asked every second or faster"),
         ("devices.1.space", "the meter em-b1 is in no building: its energy counts for none"),
     ]
@@ -167,3 +168,15 @@ def test_odd_but_harmless_things_are_warnings(tmp_path: Path) -> None:
 def test_the_listening_address_is_host_and_port(tmp_path: Path, listen: str, host: str, port: int) -> None:
     web = load(write_school(tmp_path, f'web: {{listen: "{listen}"}}\n')).settings.web
     assert (web.host, web.port) == (host, port)
+
+
+@pytest.mark.parametrize("section", ["include: [{}]", "rules: [{}]", "profiles: [{}]", "calendar: {}"])
+@pytest.mark.parametrize("name", ["n" * 300, "**x/y", "nowhere/at/all.yaml", "loop/x.yaml"])
+def test_a_name_of_no_file_is_told_where_it_stands(tmp_path: Path, section: str, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    line = section.format(f'"{name}"')
+    school = SCHOOL.replace("profiles: [profiles]\n", "") if "profiles" in section else SCHOOL
+    with pytest.raises(ConfigError) as caught:
+        load(write_school(tmp_path, line + "\n", school))
+    places = {(fault.line, fault.column) for fault in caught.value.faults}
+    assert ((school + line).count("\n") + 1, line.index('"') + 1) in places

@@ -21,9 +21,12 @@ from edge.config.scalars import resolve
         ("0x1F", 31),
         ("34.50", 34.5),
         (".5", 0.5),
-        ("1e3", 1000.0),
+        ("1.0e3", 1000.0),
         ("0.1", 0.1),
         ("8N1", "8N1"),
+        ("8E1", "8E1"),
+        ("24e124", "24e124"),
+        ("00e1", "00e1"),
         ("30s", "30s"),
         ("2026-09-01", "2026-09-01"),
         ("192.168.3.7", "192.168.3.7"),
@@ -58,7 +61,9 @@ def test_base_60_numbers_are_refused(text: str) -> None:
         resolve(text)
 
 
-@pytest.mark.parametrize("text", [".nan", "-.inf", "+.INF", "1e999", "9" * 41, "1" * 5_000, "0." + "3" * 50])
+@pytest.mark.parametrize(
+    "text", [".nan", "-.inf", "+.INF", "1.0e999", "9" * 41, "1" * 5_000, "0." + "3" * 50]
+)
 def test_numbers_that_no_number_can_hold_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="quote it"):
         resolve(text)

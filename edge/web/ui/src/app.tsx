@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { get, Problem, session } from "./api";
-import { loadModel, site } from "./model";
+import { loadModel, site, stateKnown } from "./model";
 import { route } from "./route";
 import { words } from "./words";
 import type { Session, SetupState } from "./wire";
@@ -72,6 +72,7 @@ function useModel(wanted: boolean) {
 
 function Page() {
   const { page, argument } = route.value;
+  if (!stateKnown.value) return <Loading />;
   switch (page) {
     case "space":
       return <SpacePage key={argument} id={argument} />;

@@ -40,7 +40,7 @@ export function countText(value: number): string {
 /** A switch in words that fit its point: a door is open, a button is pressed. */
 export function switchText(point: string, on: boolean): string {
   const table = words.value.switches;
-  const kind = (Object.keys(table) as (keyof typeof table)[]).find((key) => point === key || point.startsWith(key + "_"));
+  const kind = (Object.keys(table) as (keyof typeof table)[]).find((key) => point === key || point.startsWith(key + "_") || point.endsWith("_" + key));
   return table[kind ?? "generic"][on ? "on" : "off"];
 }
 
@@ -176,9 +176,9 @@ export function stampText(at: number): string {
   return `${p.year}-${p.month}-${p.day} ${p.hour}:${p.minute}:${p.second}`;
 }
 
-/** Why a reading is not good: `timeout`, `exception:2` and their kin in words. */
+/** Why a reading is not good: `timeout`, `exception:2` and their kin in words; a sentence stays one. */
 export function reasonText(reason: string): string {
-  if (!reason) return "";
+  if (!/^[a-z_]+(:\w+)?$/.test(reason)) return reason;
   const t = words.value.reasons;
   const [name = "", code] = reason.split(":");
   const found = look(t, name);

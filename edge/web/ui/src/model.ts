@@ -13,6 +13,9 @@ export const alarms = signal<ReadonlyMap<string, Alarm>>(new Map());
 export const lines = signal<Line[]>([]);
 export const destinations = signal<Destination[]>([]);
 
+/** Whether the present state was ever read: until then nothing may be called quiet or well. */
+export const stateKnown = signal(false);
+
 /** The last word on each device's communication, from the model and then from its line. */
 export const healths = signal<ReadonlyMap<string, Health>>(new Map());
 
@@ -157,6 +160,7 @@ export async function loadState(): Promise<void> {
       lines.value = merged(theLines, lines.value, mark, "l");
       destinations.value = merged(theDestinations, destinations.value, mark, "s");
       takeHealths(lines.value);
+      stateKnown.value = true;
     });
   } finally {
     if (touched === mark) touched = null;

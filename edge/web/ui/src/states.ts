@@ -108,11 +108,16 @@ function isMute(device: Device): boolean {
   return state === "silent" || age === null || age > staleAfter(device);
 }
 
-/** Offline when no device speaks; abnormal on any open alarm or any device that fails. */
+/** The condition still holds, or nobody has yet seen on site that it is over. */
+function isPresent(alarm: Alarm): boolean {
+  return alarm.state !== "returned_unacknowledged";
+}
+
+/** Offline when no device speaks; abnormal on any present alarm or any device that fails. */
 function judged(tile: Tile): State {
   if (tile.devices.every(isMute)) return "offline";
   const failing = tile.devices.some((device) => isMute(device) || healthOf(device).state === "degraded");
-  return failing || alarmsOf(tile).length ? "abnormal" : "ok";
+  return failing || alarmsOf(tile).some(isPresent) ? "abnormal" : "ok";
 }
 
 /** Judged again every second, but a text: who reads it hears only of changes. */

@@ -6,7 +6,7 @@
 import { computed, effect, signal } from "@preact/signals";
 import { BASE, get, Problem, session } from "./api";
 import { learnTime, now } from "./clock";
-import { loadModel, loadState, site, takeAlarm, takeDestination, takeLine, takeReadings } from "./model";
+import { loadModel, loadState, site, stateKnown, takeAlarm, takeDestination, takeLine, takeReadings } from "./model";
 import { isAlarmPage, route } from "./route";
 import type { Alarm, Destination, Line, Reading, Session, Site } from "./wire";
 
@@ -95,6 +95,8 @@ function disconnect(): void {
 /** Own reconnect: a browser gives up for good on any answer that is not a stream (a 502, a 401). */
 function reconnectLater(): void {
   disconnect();
+  // Without a stream (too many are open, say) the page still shows what was so when it was opened.
+  if (wanted.value && !stateKnown.value) void loadState().catch(() => undefined);
   retry = window.setTimeout(() => void reconnect(), retryMs * (0.75 + Math.random() / 2));
   retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
 }

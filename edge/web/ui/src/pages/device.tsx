@@ -4,7 +4,7 @@ import { useComputed } from "@preact/signals";
 import { ageText, countText, kindName, latencyText, periodText, pointName, unitText } from "../format";
 import { deviceById, goodAge, spaceById } from "../model";
 import { refine, route, to } from "../route";
-import { alarmsOf, healthOf } from "../states";
+import { alarmsOf, healthOf, keyPoints } from "../states";
 import { words } from "../words";
 import type { Device, Point } from "../wire";
 import { AlarmCard } from "../parts/alarm_card";
@@ -183,7 +183,7 @@ export function DevicePage({ id }: { id: string }) {
   const space = spaceById.value.get(device.space);
   const wanted = route.value.query.get("point");
   const drawable = device.points.filter(hasTrend);
-  const chosen = drawable.find(({ name }) => name === wanted) ?? drawable.find(({ type }) => type === "number") ?? drawable[0];
+  const chosen = drawable.find(({ name }) => name === wanted) ?? keyPoints([{ ...device, points: drawable }], 1)[0]?.point;
   const alarms = space ? alarmsOf({ space, meters: true, devices: [device] }) : [];
   return (
     <>

@@ -4,9 +4,9 @@ import { useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { now } from "../clock";
 import { clockText, dateText, millisOf, momentText } from "../format";
-import { alarms, devices, site } from "../model";
+import { alarms, devices, site, stateKnown } from "../model";
 import { to } from "../route";
-import { healthOf, openAlarms, priorityOf, unackedAlarms } from "../states";
+import { healthOf, openAlarms, priorityOf } from "../states";
 import { look, say, words } from "../words";
 import type { Alarm } from "../wire";
 import { AckButton } from "../parts/ack";
@@ -15,6 +15,7 @@ import { PriorityBadge } from "../parts/badge";
 import { DeafScreen } from "../parts/deaf_screen";
 import { CheckIcon, PriorityIcon } from "../parts/icons";
 import { LinkStrip } from "../parts/link_strip";
+import { Loading } from "../parts/notice";
 import { SessionStrip } from "../parts/session_strip";
 import { LanguageButton } from "../parts/shell";
 import { SoundBar, SoundButton } from "../parts/sound_bar";
@@ -22,6 +23,12 @@ import { SoundBar, SoundButton } from "../parts/sound_bar";
 const LEVELS = [1, 2, 3, 4] as const;
 /** More cards than this are not readable at 3 m. */
 const ROWS = 6;
+
+/** The list's order, but an unacknowledged emergency is never pushed off the wall by newer notices. */
+function urgentFirst(items: Alarm[]): Alarm[] {
+  const isUrgent = (alarm: Alarm) => !alarm.acked && priorityOf(alarm) === 1;
+  return [...items.filter(isUrgent), ...items.filter((alarm) => !isUrgent(alarm))];
+}
 
 function Clock() {
   const time = useComputed(() => clockText(now.value));
@@ -130,8 +137,9 @@ export function WallPage() {
     document.documentElement.classList.add("dark");
     return () => document.documentElement.classList.remove("dark");
   }, [title]);
-  const hero = unackedAlarms.value[0] ?? null;
-  const others = openAlarms.value.filter((alarm) => alarm !== hero);
+  const ordered = urgentFirst(openAlarms.value);
+  const hero = ordered[0] && !ordered[0].acked ? ordered[0] : null;
+  const others = hero ? ordered.slice(1) : ordered;
   const rows = others.slice(0, ROWS);
   return (
     <div class={`wall ${hero ? `wall-level-${priorityOf(hero)}` : ""}`}>
@@ -149,7 +157,7 @@ export function WallPage() {
       </div>
       <main class={`wall-main ${hero && others.length ? "split" : ""}`}>
         {hero ? <Hero alarm={hero} /> : null}
-        {!hero && !others.length ? <Calm /> : null}
+        {!hero && !others.length ? stateKnown.value ? <Calm /> : <Loading /> : null}
         {others.length ? (
           <div class="wall-list">
             {rows.map((alarm) => (

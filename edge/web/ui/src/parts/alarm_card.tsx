@@ -7,7 +7,7 @@ import { deviceById, isOpen } from "../model";
 import { to } from "../route";
 import { priorityOf } from "../states";
 import { look, say, words } from "../words";
-import type { Alarm } from "../wire";
+import type { Alarm, Delivery } from "../wire";
 import { AckButton } from "./ack";
 import { PriorityBadge } from "./badge";
 
@@ -51,11 +51,18 @@ export function triggerText(alarm: Alarm): string {
 export function Deliveries({ alarm }: { alarm: Alarm }) {
   const t = words.value.alarms;
   if (!alarm.deliveries.length) return <span class="muted">{t.noDelivery}</span>;
+  // An alarm is pushed when raised and when it clears: alike outcomes of one channel stand as one.
+  const groups = new Map<string, Delivery[]>();
+  for (const delivery of alarm.deliveries) {
+    const key = `${delivery.channel} ${t.delivery[delivery.state]}`;
+    groups.set(key, [...(groups.get(key) ?? []), delivery]);
+  }
   return (
     <>
-      {alarm.deliveries.map((delivery, index) => (
-        <span key={index} class={`delivery ${delivery.state}`} title={delivery.detail ?? undefined}>
-          {delivery.channel} {t.delivery[delivery.state]}
+      {[...groups].map(([text, alike]) => (
+        <span key={text} class={`delivery ${alike[0]?.state}`} title={alike.map(({ detail }) => detail).filter(Boolean).join("; ") || undefined}>
+          {text}
+          {alike.length > 1 ? ` ×${alike.length}` : ""}
         </span>
       ))}
     </>
@@ -87,7 +94,7 @@ function Facts({ alarm }: { alarm: Alarm }) {
       <Response alarm={alarm} />
       {alarm.owner ? (
         <span>
-          {t.owner} {alarm.owner}
+          {t.owner} {look(words.value.owners, alarm.owner)}
         </span>
       ) : null}
     </div>

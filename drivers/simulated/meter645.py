@@ -1,0 +1,88 @@
+"""A simulated DL/T 645-2007 meter: its profile's points as data identifiers and blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from drivers.dlt645.codec import READ, Frame, build, encode_bcd
+from drivers.dlt645.profile import Dlt645Point, Dlt645Profile
+from drivers.reading import Value
+from drivers.simulated.device import VirtualDevice
+from drivers.simulated.encoding import raw_of, value_of
+
+READ_ADDRESS = 0x13
+_REPLY, _REFUSE = 0x80, 0xC0
+_NO_SUCH_DATA = b"\x02"
+_WAKE_UP = 4  # many meters lead their replies in with FE as masters do
+
+
+class Answered(NamedTuple):
+    """A frame, and the values that stand in it as a master will read them."""
+
+    frame: bytes
+    values: Mapping[str, Value | None]
+
+
+class Dlt645Meter:
+    """One meter; `address` is in wire order, low pair first."""
+
+    def __init__(self, device: VirtualDevice, profile: Dlt645Profile, address: str) -> None:
+        self.device = device
+        self.address = bytes.fromhex(address)[::-1]
+        self._points = profile.points
+
+    def hears(self, address: bytes) -> bool:
+        """True when a request goes to this meter: pair by pair the same, or AA (any)."""
+        return all(asked in (own, 0xAA) for asked, own in zip(address, self.address, strict=True))
+
+    def answer(self, request: Frame) -> Answered | None:
+        """The reply to a read; `None` for functions to which this meter stays silent."""
+        if request.control == READ_ADDRESS:
+            return Answered(self._frame(READ_ADDRESS | _REPLY, self.address), {})
+        if request.control != READ or len(request.data) < 4:
+            return None
+        identifier = request.data[3::-1].hex().upper()
+        values: dict[str, Value | None] = {}
+        data = self._item(identifier, values) or self._block(identifier, values)
+        if data is None:
+            return Answered(self._frame(READ | _REFUSE, _NO_SUCH_DATA), {})
+        return Answered(self._frame(READ | _REPLY, request.data[:4] + data), values)
+
+    def _frame(self, control: int, data: bytes) -> bytes:
+        return build(Frame(self.address, control, data), _WAKE_UP)
+
+    def _item(self, identifier: str, values: dict[str, Value | None]) -> bytes | None:
+        for name, point in self._points.items():
+            if point.di == identifier:
+                return self._encode(name, point, values)
+        return None
+
+    def _block(self, identifier: str, values: dict[str, Value | None]) -> bytes | None:
+        items = {
+            point.block: (name, point)
+            for name, point in self._points.items()
+            if point.block is not None and point.block_di == identifier
+        }
+        if not items:
+            return None
+        size = next(point.bytes + point.trailing for _, point in items.values())
+        parts = []
+        for number in range(max(items) + 1):
+            if number in items:
+                parts.append(self._encode(*items[number], values))
+            else:
+                parts.append(b"\xff" * size)
+        return b"".join(parts)
+
+    def _encode(self, name: str, point: Dlt645Point, values: dict[str, Value | None]) -> bytes:
+        spec, value = self.device.points[name], self.device.signals[name]()
+        trailing = b"\x00" * point.trailing
+        if value is None:
+            values[name] = None
+            return b"\xff" * point.bytes + trailing
+        most = (10 ** (2 * point.bytes) * (0.8 if point.signed else 1.0) - 1) / 10**point.decimals
+        raw = raw_of(value, point, spec)
+        raw = round(min(most, max(-most if point.signed else 0.0, raw)), point.decimals)
+        values[name] = value_of(raw, point, spec)
+        return encode_bcd(raw, point.bytes, point.decimals, point.signed) + trailing

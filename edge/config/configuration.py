@@ -1,0 +1,81 @@
+"""A loaded configuration: what the rest of the gateway works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from drivers.mqtt.settings import MqttDevice
+from drivers.profile import Profile
+from drivers.settings import DeviceSettings, millis
+from drivers.vocabulary import PointSpec, Vocabulary
+from edge.config.fault import Fault
+from edge.config.models import GatewayConfig
+from rules.rulebook import Rule
+from rules.site import DeviceInfo, SiteInfo, SpaceInfo
+from rules.timetable import Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceModel:
+    """A device with everything resolved.
+
+    `settings` is the protocol's own model, `kind` a device kind of the vocabulary,
+    `building` the nearest space around the device that is of kind `building` (empty
+    when there is none), `points` the words for each point in the profile's order.
+    """
+
+    settings: DeviceSettings
+    profile: Profile
+    kind: str
+    space: str
+    building: str
+    points: Mapping[str, PointSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A valid configuration and all that it names; `warnings` are odd but harmless."""
+
+    path: Path
+    settings: GatewayConfig
+    vocabulary: Vocabulary
+    devices: Mapping[str, DeviceModel]
+    rules: tuple[Rule, ...]
+    calendar: Calendar | None
+    warnings: tuple[Fault, ...]
+
+
+def site_info(configuration: Configuration) -> SiteInfo:
+    """The school as the rule engine sees it."""
+    settings = configuration.settings
+    spaces = tuple(
+        SpaceInfo(space.id, space.name, space.kind, space.parent or "", dict(space.tags))
+        for space in settings.spaces
+    )
+    devices = tuple(
+        DeviceInfo(
+            id=name,
+            space=device.space,
+            kind=device.kind,
+            every_ms=_period(device.settings),
+            points={point: spec.unit for point, spec in device.points.items()},
+        )
+        for name, device in configuration.devices.items()
+    )
+    return SiteInfo(
+        id=settings.site.id,
+        timezone=settings.site.timezone,
+        spaces=spaces,
+        devices=devices,
+        space_kinds=frozenset(configuration.vocabulary.space_kinds),
+        device_kinds=frozenset(configuration.vocabulary.device_kinds),
+    )
+
+
+def _period(settings: DeviceSettings) -> int:
+    """How often a device reports, in ms; 0 for one that speaks first and of which `every` says nothing."""
+    if isinstance(settings, MqttDevice) and "every" not in settings.model_fields_set:
+        return 0
+    return millis(settings.every)

@@ -1,0 +1,263 @@
+"""Every page of the built dashboard in a real browser, on a desk screen and on a phone, in both languages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, StorageState, expect
+
+from tests.web_pages.browser import (
+    CHROMIUM,
+    WAIT_MS,
+    Gateway,
+    Seen,
+    address,
+    chromium,
+    context,
+    items,
+    sign_in,
+    watched,
+)
+
+expect.set_options(timeout=WAIT_MS)
+
+WIDTHS = (1440, 390)
+LANGUAGES = ("zh", "en")
+
+
+class Shown(NamedTuple):
+    """A page's address without its argument, its heading in both languages and what must be on it."""
+
+    path: str
+    heading: dict[str, str]
+    content: str
+
+
+PAGES = {
+    "overview": Shown("", {"zh": "总览", "en": "Overview"}, "[data-testid=tile]"),
+    "space": Shown("space/{space}", {"zh": "", "en": ""}, ".device-card"),
+    "device": Shown("device/{device}", {"zh": "", "en": ""}, "[data-testid=trend] .uplot, .trend .empty"),
+    "alarms": Shown("alarms", {"zh": "告警", "en": "Alarms"}, "[data-testid=alarm], .calm"),
+    "wall": Shown("wall", {"zh": "", "en": ""}, "[data-testid=hero], [data-testid=calm], .wall-row"),
+    "lines": Shown("lines", {"zh": "线路", "en": "Lines"}, "[data-testid=line]"),
+    "sync": Shown("sync", {"zh": "同步", "en": "Sync"}, "[data-testid=destination]"),
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all pages; each test has a profile of its own."""
+    assert CHROMIUM.is_file(), "apt-get install -y --no-install-recommends chromium fonts-wqy-zenhei"
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, running_gateway: Gateway) -> StorageState:
+    """The cookie of one sign-in through the form: the gateway permits only a few a minute."""
+    with context(browser, 1440, "zh") as opened:
+        page, _ = watched(opened)
+        sign_in(page, running_gateway)
+        state = opened.storage_state()
+        state["origins"] = []  # the language is each test's own
+        return state
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where screenshots go: `CAMPUS_EDGE_SCREENSHOTS`, or the test's own folder."""
+    folder = Path(os.environ.get("CAMPUS_EDGE_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def assert_clean(page: Page, seen: Seen, gateway: Gateway) -> None:
+    """Fits the screen, complains of nothing, talks to nobody else, needs no laxer policy."""
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, f"{overflow} px wider than the screen"
+    assert seen.complaints == []
+    assert seen.hosts == {urlsplit(gateway.url).netloc}
+    assert page.evaluate("window.campusViolations") == []
+    policy = {name: sources for name, *sources in (part.split() for part in seen.policies[0].split(";"))}
+    assert policy["default-src"] == ["'self'"]
+    assert policy.get("script-src", ["'self'"]) == ["'self'"]
+    assert policy.get("style-src", ["'self'"]) == ["'self'"]
+
+
+def path_of(page: Page, gateway: Gateway, path: str) -> str:
+    """Fills in a device that measures a number, and its space."""
+    if "{" not in path:
+        return path
+    measuring = [
+        device
+        for device in items(page, gateway, "devices")
+        if any(point["type"] == "number" for point in device["points"])
+    ]
+    return path.format(device=measuring[0]["id"], space=measuring[0]["space"])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_its_screen_and_asks_nobody_else(
+    browser: Browser,
+    running_gateway: Gateway,
+    signed_in: StorageState,
+    pictures: Path,
+    name: str,
+    width: int,
+    language: str,
+) -> None:
+    shown = PAGES[name]
+    with context(browser, width, language, signed_in) as opened:
+        page, seen = watched(opened)
+        page.goto(address(running_gateway, path_of(page, running_gateway, shown.path)))
+        expect(page.locator(shown.content).first).to_be_visible()
+        heading = shown.heading[language]
+        if heading:
+            expect(page.locator("h1")).to_have_text(heading)
+        expect(page.locator(".link-connected").first).to_be_visible()
+        assert page.evaluate("document.documentElement.lang") == {"zh": "zh-CN", "en": "en"}[language]
+        page.screenshot(path=pictures / f"{name}-{width}-{language}.png", full_page=True)
+        assert_clean(page, seen, running_gateway)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_login_page_fits_its_screen_and_asks_nobody_else(
+    browser: Browser, running_gateway: Gateway, pictures: Path, width: int, language: str
+) -> None:
+    with context(browser, width, language) as opened:
+        page, seen = watched(opened)
+        page.goto(address(running_gateway))
+        expect(page.get_by_test_id("login")).to_be_visible()
+        page.screenshot(path=pictures / f"login-{width}-{language}.png", full_page=True)
+        # The browser itself reports that the question who we are was answered with 401.
+        seen.complaints = [text for text in seen.complaints if not ("401" in text and "/session" in text)]
+        assert_clean(page, seen, running_gateway)
+
+
+def test_language_is_one_click_away_and_remembered(
+    browser: Browser, running_gateway: Gateway, signed_in: StorageState
+) -> None:
+    with context(browser, 1440, "zh", signed_in) as opened:
+        page, _ = watched(opened)
+        page.goto(address(running_gateway))
+        expect(page.locator("h1")).to_have_text("总览")
+        page.get_by_test_id("language").click()
+        expect(page.locator("h1")).to_have_text("Overview")
+        page.reload()
+        expect(page.locator("h1")).to_have_text("Overview")
+
+
+def test_acknowledging_takes_a_note_and_shows_on_every_open_screen(
+    browser: Browser, running_gateway: Gateway, signed_in: StorageState
+) -> None:
+    with context(browser, 1440, "zh", signed_in) as opened:
+        page, _ = watched(opened)
+        page.goto(address(running_gateway, "alarms"))
+        waiting = page.locator("[data-testid=alarm]", has=page.get_by_test_id("ack")).first
+        # The school's own physics raises it; a patient bound, not a timing claim.
+        waiting.wait_for(timeout=90_000)
+        before = {alarm["id"] for alarm in items(page, running_gateway, "alarms?state=all") if alarm["acked"]}
+        desk, _ = watched(opened)
+        desk.goto(address(running_gateway, "alarms"))
+        desk.get_by_test_id("ack").first.wait_for()
+        waiting.get_by_test_id("ack").click()
+        page.get_by_label("处理说明（可不填）").fill("已派人查看")
+        page.get_by_test_id("confirm").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        acked = [a for a in items(page, running_gateway, "alarms?state=all") if a["acked"]]
+        mine = [alarm for alarm in acked if alarm["id"] not in before and alarm["note"] == "已派人查看"]
+        assert [alarm["acked_by"] for alarm in mine] == [running_gateway.user]
+        desk.get_by_role("button", name="全部").first.click()
+        expect(desk.get_by_text("已派人查看").first).to_be_visible()
+
+
+def test_alarm_screen_turns_red_when_the_stream_is_lost_and_recovers(
+    browser: Browser, running_gateway: Gateway, signed_in: StorageState
+) -> None:
+    with context(browser, 1440, "zh", signed_in) as opened:
+        page, _ = watched(opened)
+        page.clock.install()
+        page.route("**/api/v1/stream", lambda route: route.abort())
+        page.goto(address(running_gateway, "wall"))
+        expect(page.locator(".wall")).to_be_visible()
+        expect(page.get_by_test_id("deaf")).to_have_count(0)
+        page.clock.run_for(17_000)
+        expect(page.get_by_test_id("deaf")).to_be_visible()
+        page.unroute("**/api/v1/stream")
+        page.clock.run_for(20_000)
+        page.clock.resume()
+        expect(page.get_by_test_id("deaf")).to_have_count(0)
+
+
+def test_sound_bar_stands_until_the_browser_lets_sound_through(
+    browser: Browser, running_gateway: Gateway, signed_in: StorageState
+) -> None:
+    with context(browser, 1440, "zh", signed_in) as opened:
+        # Headless browsers let sound through unasked; this one asks for a click as a desk's does.
+        opened.add_init_script(
+            """
+            const Real = window.AudioContext;
+            window.AudioContext = class extends Real {
+              get state() { return navigator.userActivation.hasBeenActive ? super.state : "suspended"; }
+            };
+            """
+        )
+        page, _ = watched(opened)
+        page.goto(address(running_gateway, "wall"))
+        bar = page.get_by_test_id("enable-sound")
+        expect(bar).to_contain_text("点击启用声音")
+        bar.click()
+        expect(bar).to_have_count(0)
+
+
+def test_ended_session_leads_back_to_the_login_page(
+    browser: Browser, running_gateway: Gateway, signed_in: StorageState
+) -> None:
+    with context(browser, 390, "zh", signed_in) as opened:
+        page, _ = watched(opened)
+        page.goto(address(running_gateway, "alarms"))
+        expect(page.locator("h1")).to_have_text("告警")
+        device = items(page, running_gateway, "devices")[0]["id"]
+        opened.clear_cookies()
+        page.goto(address(running_gateway, f"device/{device}"))  # asks for the trend, within the same document
+        expect(page.get_by_test_id("login")).to_be_visible()
+
+
+def test_viewer_is_offered_nothing_to_acknowledge(
+    browser: Browser, running_gateway: Gateway, signed_in: StorageState
+) -> None:
+    with context(browser, 1440, "zh", signed_in) as opened:
+        page, _ = watched(opened)
+        # The gateway's own answer with the role lowered: what a viewer's browser is told.
+        page.route(
+            "**/api/v1/session",
+            lambda route: route.fulfill(json={**route.fetch().json(), "role": "viewer"}),
+        )
+        page.goto(address(running_gateway, "alarms"))
+        expect(page.locator("[data-testid=alarm], .calm").first).to_be_visible()
+        expect(page.locator(".who")).to_contain_text("只读")
+        expect(page.get_by_test_id("ack")).to_have_count(0)
+
+
+def test_first_key_press_reaches_the_content(
+    browser: Browser, running_gateway: Gateway, signed_in: StorageState
+) -> None:
+    with context(browser, 1440, "zh", signed_in) as opened:
+        page, _ = watched(opened)
+        page.goto(address(running_gateway))
+        expect(page.locator("h1")).to_have_text("总览")
+        page.keyboard.press("Tab")
+        skip = page.locator(".skip")
+        expect(skip).to_be_focused()
+        outline = skip.evaluate("element => getComputedStyle(element).outlineStyle")
+        assert outline == "solid"
+        page.keyboard.press("Enter")
+        expect(page.locator("#main")).to_be_focused()
