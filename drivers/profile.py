@@ -7,7 +7,7 @@ way to read a point (`drivers/<family>/profile.py`); this module holds what all 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -118,4 +118,3 @@ def judge(raw: Value | None, mapping: PointMap, spec: PointSpec) -> Verdict:
     return Judge(mapping, spec)(raw)
 
 
-ProfileFamily = Literal["modbus", "dlt645", "mqtt"]

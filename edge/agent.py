@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +49,8 @@ from edge.store import alarms, readings
 from edge.store.accounts import SCHEMA as ACCOUNTS_SCHEMA
 from edge.store.accounts import Accounts
 from edge.store.database import Database
+from edge.store.moments import MIGRATIONS, Shape, Source
+from edge.store.outbox import ReadingOutbox
 from edge.supervisor import Supervisor
 from edge.web.app import create_app
 from edge.web.live import LiveHub
@@ -63,6 +65,7 @@ CORE_MIGRATIONS = ((*alarms.SCHEMA, *ACCOUNTS_SCHEMA),)
 QUEUE_READINGS = 50_000
 PRUNE_EVERY_S = 3600.0
 STATUS_EVERY_S = 2.0
+CANCEL_AGAIN_S = 8.0
 WARM_MS = 30 * 60 * 1000
 """Stored readings of this long fill the rules' windows at the start."""
 
@@ -79,7 +82,7 @@ class Stores:
         """Opens and migrates both; closed with the stack."""
         await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True, mode=0o700)
         core = Database(data / "core.db", CORE_MIGRATIONS)
-        telemetry = Database(data / "telemetry.db", readings.MIGRATIONS)
+        telemetry = Database(data / "telemetry.db", MIGRATIONS)
         for database in (core, telemetry):
             exit_stack.push_async_callback(database.close)
             await database.open()
@@ -114,7 +117,7 @@ class Agent:
         # readings: lines -> collector -> bus -> store
         bus = ReadingBus()
         collector = Collector(bus)
-        store = readings.ReadingStore(stores.telemetry, _series_tags(configuration))
+        store = readings.ReadingStore(stores.telemetry, _sources(configuration))
         await store.load()
         recorder = Recorder(
             bus.subscribe("recorder", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
@@ -155,7 +158,7 @@ class Agent:
         quarantine = alarms.Quarantine(stores.core)
         outboxes = (
             alarms.AlarmOutbox(stores.core, site_tags),
-            readings.ReadingOutbox(stores.telemetry, site_tags, quarantine.park),
+            ReadingOutbox(stores.telemetry, site_tags, quarantine.park),
         )
         uploaders = self._uploaders(outboxes)
 
@@ -220,9 +223,7 @@ class Agent:
             notify.send("STOPPING=1")
             _LOG.info("stopping: closing lines, storing what was read")
             for wave in (fields, outside, tasks[4:], tasks[:4]):  # upstream first, so that nothing is lost
-                for task in wave:
-                    task.cancel()
-                await asyncio.gather(*wave, return_exceptions=True)
+                await _end(wave)
 
     async def _announce(self, accounts: Accounts, core: Database, url: str) -> None:
         """Without users, prints the one token that makes the first."""
@@ -262,7 +263,7 @@ class Agent:
         assert one.wecom is not None  # noqa: S101  # ChannelSettings has exactly one kind
         return WecomChannel(name, one.wecom.url, self._secret(one.wecom.key), one.priorities)
 
-    def _uploaders(self, outboxes: Sequence[alarms.AlarmOutbox | readings.ReadingOutbox]) -> list[Uploader]:
+    def _uploaders(self, outboxes: Sequence[alarms.AlarmOutbox | ReadingOutbox]) -> list[Uploader]:
         made = []
         for destination in self._configuration.settings.sync:
             from cloud_sync.influx import InfluxWriter
@@ -274,6 +275,16 @@ class Agent:
             self._exit.push_async_callback(writer.aclose)
             made.append(Uploader(destination, outboxes, writer, clock.now))
         return made
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels tasks until they are done: Python before 3.12 can lose a cancellation that
+    meets the result of an `asyncio.wait_for` (libraries use it)."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 def static_files() -> Path | None:
@@ -315,12 +326,14 @@ async def _watchdog(notify: NotifySocket, status: Status) -> None:
         await asyncio.sleep(notify.watchdog_s / 3)
 
 
-def _series_tags(configuration: Configuration) -> Mapping[tuple[str, str], readings.SeriesTags]:
-    return {
-        (device, point): readings.SeriesTags(model.kind, model.space, model.building, spec.unit, spec.type)
+def _sources(configuration: Configuration) -> list[Source]:
+    return [
+        Source(
+            device, model.kind, model.space, model.building,
+            tuple(Shape(point, spec.unit, spec.type) for point, spec in model.points.items()),
+        )
         for device, model in configuration.devices.items()
-        for point, spec in model.points.items()
-    }
+    ]  # fmt: skip
 
 
 def _arbiters(configuration: Configuration, collector: Collector, now: clock.Clock) -> list[Arbiter]:

@@ -43,7 +43,8 @@ SPEED = 60.0
 """Simulated seconds in a real one: a lesson takes 40 s."""
 CUT_AT_S, CUT_FOR_S = 15.0, 30.0
 DOWN_AT_S, DOWN_FOR_S = 10.0, 20.0
-POWER_CUT_S = (8.0, 25.0)
+POWER_CUT = (0.3, 0.6)
+"""The power fails somewhere in this part of the demo, and of its first minute."""
 DRAIN_S = 45.0
 """How long the gateway may take to send what it holds, once the field is silent."""
 
@@ -241,7 +242,7 @@ class _Demo:
             district.up()
         elif self.scenario is Scenario.POWER_CUT:
             rng = random.Random(f"power-{self.seed}")  # noqa: S311 - a repeatable mishap
-            await asyncio.sleep(rng.uniform(*POWER_CUT_S))
+            await asyncio.sleep(rng.uniform(*POWER_CUT) * min(60.0, self.duration or 60.0))
             self.console.print("power cut: kill -9 of the gateway", markup=False)
             agent.cut_power()
 

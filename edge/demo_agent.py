@@ -12,7 +12,7 @@ from typing import IO
 
 import httpx
 
-STOP_S = 30.0
+STOP_S = 15.0
 READY_S = 60.0
 TOKEN_LINE = "First-run token:"  # noqa: S105 - what stands before it
 

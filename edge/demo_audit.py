@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cloud_sync.holdings import Holdings
+from drivers.reading import Quality
+from edge.store import moments
 
 Key = tuple[str, str]
 """A device kind and a point: a measurement and a field of the district."""
@@ -54,18 +57,17 @@ def position(data: Path, destination: str) -> int:
 
 def stored(data: Path, behind: int) -> Stored:
     """The readings stored behind a position. Raises sqlite3.Error where they cannot be read."""
+    numbers: dict[Key, list[float]] = {}
+    bad = 0
     with _reading(data / "telemetry.db") as connection:
-        rows = connection.execute(
-            "SELECT s.kind, s.point, count(*), sum(CASE WHEN typeof(r.value)='text' THEN 0 ELSE r.value END)"
-            " FROM readings r JOIN series s ON s.id=r.series WHERE r.id>? AND r.quality=0"
-            " GROUP BY s.kind, s.point",
-            (behind,),
-        ).fetchall()
-        (bad,) = connection.execute(
-            "SELECT count(*) FROM readings WHERE id>? AND quality<>0", (behind,)
-        ).fetchone()
+        for one in moments.walk(connection, behind):
+            if one.quality is not Quality.GOOD or one.value is None:
+                bad += 1
+                continue
+            value = 0.0 if isinstance(one.value, str) else float(one.value)
+            numbers.setdefault((one.source.kind, one.point.name), []).append(value)
     connection.close()
-    return Stored({(kind, point): Sum(count, float(total or 0)) for kind, point, count, total in rows}, bad)
+    return Stored({key: Sum(len(values), math.fsum(values)) for key, values in numbers.items()}, bad)
 
 
 def held(holdings: Holdings, keys: Sequence[Key]) -> Mapping[Key, Sum]:

@@ -197,7 +197,7 @@ class Arbiter:
                     fault = found.fault or fault
                     if found.frame is not None:
                         self._log("<", found.frame)
-                        device.counters.latencies_ms.append((loop.time() - sent) * 1000)
+                        device.counters.latencies_ms.append(max(0.0, loop.time() - sent) * 1000)
                         return Reply(found.frame, self._clock())
                     more = loop.time() + INTER_BYTE_S
                     # A whole frame with a wrong checksum was the reply: no use in waiting on.
@@ -289,7 +289,7 @@ class Arbiter:
         device, counters = current.device, current.device.counters
         bad = [r for r in readings if r.quality is Quality.BAD]
         was = counters.state
-        self.counters.oldest_due_ms = (now - current.began) * 1000
+        self.counters.oldest_due_ms = max(0.0, now - (schedule.next_due() or now)) * 1000
         for reason in {r.reason for r in bad if r.reason.startswith("exception")}:
             counters.errors[reason] += 1
         answered = len(bad) < len(readings) or any(_answered(r.reason) for r in bad)

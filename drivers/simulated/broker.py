@@ -7,6 +7,7 @@ restart under mosquitto only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import importlib.util
 import os
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple, Protocol
 SBIN = "/usr/sbin:/sbin:/usr/local/sbin"
 """Debian installs mosquitto where only root's PATH looks."""
 START_S = 10.0
+STOP_S = 5.0
 _PORT_POLL_S = 0.03
 
 
@@ -194,7 +196,9 @@ class Amqtt:
         """Stops it."""
         broker, self._broker = self._broker, None
         if broker is not None:
-            await broker.shutdown()
+            with contextlib.suppress(TimeoutError):  # it waits without end for a client that went silently
+                async with asyncio.timeout(STOP_S):
+                    await broker.shutdown()
 
 
 def free_port() -> int:

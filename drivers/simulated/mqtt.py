@@ -98,14 +98,25 @@ class MqttPublisher:
         async with client:
             for thing in self._things:
                 for message in thing.availability(online=True):
-                    await client.publish(message.topic, message.payload, qos=1, retain=True)
+                    await _publish(client, message)
             while True:
                 while self._outbox:
-                    message = self._outbox[0]
-                    await client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+                    await _publish(client, self._outbox[0])
                     self._outbox.popleft()
                 self._filled.clear()
                 await self._filled.wait()
+
+
+async def _publish(client: aiomqtt.Client, message: Message) -> None:
+    """Returns when the broker has acknowledged; MqttError when it does not.
+
+    aiomqtt waits with `asyncio.wait_for`, which before Python 3.12 loses a cancellation
+    that comes together with the acknowledgement: it is asked for and heeded here.
+    """
+    await client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _thing(device: VirtualDevice) -> MqttThing:

@@ -45,7 +45,7 @@ def children_of(folder: Path) -> list[str]:
 @pytest.mark.timeout(150)
 def test_a_demo_through_a_power_cut_ends_with_store_and_district_equal(tmp_path: Path) -> None:
     process = demo(
-        *("--port", str(free_port()), "--data", str(tmp_path / "data"), "--for", "28s", "--seed", "5"),
+        *("--port", str(free_port()), "--data", str(tmp_path / "data"), "--for", "22s", "--seed", "5"),
         *("--scenario", "power-cut"),
     )
     out, err = process.communicate(timeout=140)

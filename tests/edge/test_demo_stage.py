@@ -23,7 +23,8 @@ from edge.config.secrets import resolve_secret
 from edge.demo_audit import Sum, differences, position, stored
 from edge.demo_pushes import PushReceiver
 from edge.demo_stage import Addresses, Passwords, write_stage
-from edge.store.readings import MIGRATIONS
+from edge.store.database import connect
+from edge.store.moments import MIGRATIONS, QUALITIES, Moment, Shape, Source, source_of
 
 ADDRESSES = Addresses(8099, 18830, "http://127.0.0.1:18086", "http://127.0.0.1:18087/push")
 PROFILE = """
@@ -171,18 +172,17 @@ def test_a_broken_source_is_told_with_its_place(tmp_path: Path) -> None:
         write_stage(tmp_path / "bad.yaml", tmp_path / "stage", ADDRESSES, Passwords())
 
 
-def telemetry(data: Path, rows: list[tuple[int, float | str, int]]) -> None:
-    connection = sqlite3.connect(data / "telemetry.db", isolation_level=None)
-    for statement in MIGRATIONS[0]:
-        connection.execute(statement)
-    connection.execute(
-        "INSERT INTO series(id, device, point, kind, space, building, unit, type)"
-        " VALUES(1, 'e1', 'co2', 'classroom_env', 'r1', 'b1', '[ppm]', 'number')"
-    )
+E1 = Source("e1", "classroom_env", "r1", "b1", (Shape("co2", "[ppm]", "number"),))
+
+
+def telemetry(data: Path, rows: list[tuple[int, float | None, int]]) -> None:
+    connection = connect(data / "telemetry.db", MIGRATIONS)
+    number = source_of(connection, E1)
     for at, value, quality in rows:
+        marks = {0: (QUALITIES[quality], "timeout")} if quality else {}
+        body = Moment(E1, at, at, [value], marks).body()
         connection.execute(
-            "INSERT INTO readings(series, at, received_at, value, quality) VALUES(1,?,?,?,?)",
-            (at, at, value, quality),
+            "INSERT INTO moments(source, at, received_at, body) VALUES(?,?,?,?)", (number, at, at, body)
         )
     connection.close()
 
@@ -198,7 +198,7 @@ LINE = "classroom_env,district=d,school=s,building=b1,space=r1,device=e1 co2={} 
 
 
 def test_the_audit_finds_equal_what_is_equal(tmp_path: Path) -> None:
-    telemetry(tmp_path, [(1000, 400.5, 0), (2000, 410.0, 0), (3000, 0.0, 2)])
+    telemetry(tmp_path, [(1000, 400.5, 0), (2000, 410.0, 0), (3000, None, 2)])
     store = stored(tmp_path, 0)
     assert (store.points, store.bad) == (2, 1)
     assert store.good == {("classroom_env", "co2"): Sum(2, 810.5)}

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from edge.store import moments
 from tests.support.mosquitto import free_port
 
 START_S = 60.0
@@ -138,10 +139,8 @@ class Gateway:
         """(device, point) -> stored values in the order of storing; 0 the good, 2 the bad ones."""
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         with sqlite3.connect(f"file:{self.data / 'telemetry.db'}?mode=ro", uri=True) as connection:
-            for device, point, value in connection.execute(
-                "SELECT s.device, s.point, r.value FROM readings r JOIN series s ON s.id=r.series"
-                " WHERE r.quality=? ORDER BY r.id",
-                (quality,),
-            ):
-                found[device, point].append(value)
+            for one in moments.walk(connection):
+                if moments.QUALITIES[quality] is one.quality:
+                    assert one.value is None or not isinstance(one.value, str)
+                    found[one.source.device, one.point.name].append(float(one.value or 0))
         return found

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from drivers.reading import Millis, Quality, Reading, Value
 from edge.agent import CORE_MIGRATIONS
-from edge.store import readings
 from edge.store.database import Database
-from edge.store.readings import ReadingStore, SeriesTags
+from edge.store.moments import MIGRATIONS, Shape, Source
+from edge.store.readings import ReadingStore
 
-TAGS: Mapping[tuple[str, str], SeriesTags] = {
-    ("env-1", "co2"): SeriesTags("classroom_env", "r1", "b1", "[ppm]", "number"),
-    ("env-1", "temperature"): SeriesTags("classroom_env", "r1", "b1", "Cel", "number"),
-    ("door-1", "open"): SeriesTags("contact", "r1", "b1", "bool", "switch"),
-}
+SOURCES = (
+    Source(
+        "env-1", "classroom_env", "r1", "b1",
+        (Shape("co2", "[ppm]", "number"), Shape("temperature", "Cel", "number")),
+    ),
+    Source("door-1", "contact", "r1", "b1", (Shape("open", "bool", "switch"),)),
+)  # fmt: skip
+UNITS = {(source.device, shape.name): shape.unit for source in SOURCES for shape in source.points}
 
 
 def reading(
@@ -27,8 +30,8 @@ def reading(
     quality: Quality = Quality.GOOD,
     reason: str = "",
 ) -> Reading:
-    """One reading with the unit of `TAGS`."""
-    return Reading(device, point, value, TAGS[device, point].unit, at, at, quality, reason)
+    """One reading of `SOURCES`."""
+    return Reading(device, point, value, UNITS[device, point], at, at, quality, reason)
 
 
 @asynccontextmanager
@@ -45,9 +48,9 @@ async def core(folder: Path) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def telemetry(folder: Path) -> AsyncIterator[tuple[Database, ReadingStore]]:
     """The telemetry file with its store."""
-    database = Database(folder / "telemetry.db", readings.MIGRATIONS)
+    database = Database(folder / "telemetry.db", MIGRATIONS)
     await database.open()
-    store = ReadingStore(database, TAGS)
+    store = ReadingStore(database, SOURCES)
     await store.load()
     try:
         yield database, store

@@ -34,6 +34,7 @@ _START = """\
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
+  validatorUrl: null,
   deepLinking: true,
   requestInterceptor: (request) => {
     request.headers["X-Campus-Edge"] = "1";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from cloud_sync.outbox import Entry
 from drivers.reading import Quality
 from edge.store.database import Database, NewerSchema
-from edge.store.readings import MIGRATIONS, ReadingOutbox, ReadingStore, SeriesTags
-from tests.support.stores import TAGS, reading, telemetry
+from edge.store.moments import MIGRATIONS
+from edge.store.outbox import ReadingOutbox
+from edge.store.readings import ReadingStore
+from tests.support.stores import SOURCES, reading, telemetry
 
 MINUTE = 60_000
 
@@ -71,14 +74,14 @@ async def test_points_of_one_device_and_instant_leave_as_one_entry_without_bad_o
         tags = {"district": "d", "school": "s", "building": "b1", "space": "r1"}
         assert list(taken.entries) == [
             Entry(1, "classroom_env", {**tags, "device": "env-1"}, {"co2": 612.0}, 1000),
-            Entry(3, "classroom_env", {**tags, "device": "env-1"}, {"co2": 613.0, "temperature": 21.5}, 2000),
-            Entry(5, "contact", {**tags, "device": "door-1"}, {"open": False}, 2000),
+            Entry(2, "classroom_env", {**tags, "device": "env-1"}, {"co2": 613.0, "temperature": 21.5}, 2000),
+            Entry(3, "contact", {**tags, "device": "door-1"}, {"open": False}, 2000),
         ]
         assert not taken.more
-        assert (await outbox.backlog("a")).pending == 4
+        assert (await outbox.backlog("a")).pending == 3
         await outbox.accept("a", taken.cursor, 4)
         assert (await outbox.backlog("a")).pending == 0
-        assert (await outbox.backlog("b")).pending == 4, "each destination has its own cursor"
+        assert (await outbox.backlog("b")).pending == 3, "each destination has its own cursor"
         again = await outbox.take("a", 100)
         assert (list(again.entries), again.cursor) == ([], taken.cursor)
 
@@ -108,7 +111,7 @@ async def test_a_device_that_moved_keeps_its_old_tags_on_what_was_stored_before(
         await store.append([reading("env-1", "co2", 1.0, 1)], 1)
     database = Database(tmp_path / "telemetry.db", MIGRATIONS)
     await database.open()
-    moved = {**TAGS, ("env-1", "co2"): SeriesTags("classroom_env", "r9", "b2", "[ppm]", "number")}
+    moved = [replace(SOURCES[0], space="r9", building="b2"), SOURCES[1]]
     store = ReadingStore(database, moved)
     await store.load()
     await store.append([reading("env-1", "co2", 2.0, 2)], 1)
@@ -134,7 +137,7 @@ async def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     async with telemetry(tmp_path) as (database, store):
 
         def half(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT INTO readings(series, at, received_at, quality) VALUES(1, 1, 1, 0)")
+            connection.execute("INSERT INTO moments(source, at, received_at, body) VALUES(1, 1, 1, x'90')")
             raise ValueError("half way")
 
         with pytest.raises(ValueError, match="half way"):
@@ -161,3 +164,16 @@ async def test_the_files_are_for_their_owner_and_survive_a_power_cut_by_their_se
         )
         assert pragmas == ["wal", 2]
         assert await database.read(lambda c: c.execute("PRAGMA synchronous").fetchone()[0]) == 2
+
+
+async def test_points_of_one_instant_that_come_in_two_groups_are_both_kept_and_told_once(
+    tmp_path: Path,
+) -> None:
+    async with telemetry(tmp_path) as (database, store):
+        await store.append([reading("env-1", "co2", 600.0, 5)], 1)
+        await store.append([reading("env-1", "co2", 999.0, 5), reading("env-1", "temperature", 20.5, 5)], 1)
+        assert [s.value for s in await store.history("env-1", "co2", 0, 10)] == [600.0]
+        assert [s.value for s in await store.history("env-1", "temperature", 0, 10)] == [20.5]
+        assert (store.stored, store.duplicates) == (2, 1)
+        taken = await ReadingOutbox(database, {}, _no_park).take("a", 10)
+        assert [dict(e.fields) for e in taken.entries] == [{"co2": 600.0}, {"temperature": 20.5}]
