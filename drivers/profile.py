@@ -116,5 +116,3 @@ class Judge:
 def judge(raw: Value | None, mapping: PointMap, spec: PointSpec) -> Verdict:
     """One value judged without keeping the compiled judge."""
     return Judge(mapping, spec)(raw)
-
-

@@ -11,13 +11,13 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from drivers.mqtt.settings import MqttDevice, MqttLine
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from cloud_sync.settings import InfluxDestination
 from drivers.dlt645.settings import Dlt645Device
 from drivers.line.settings import SerialLine, TcpLine
 from drivers.modbus.settings import ModbusRtuDevice, ModbusTcpDevice
+from drivers.mqtt.settings import MqttDevice, MqttLine
 from drivers.registry import LineKind
 from drivers.settings import Duration, Id, Settings
 from drivers.vocabulary import PointName

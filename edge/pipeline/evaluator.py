@@ -7,13 +7,12 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from rules.engine import Engine
-
 from drivers.reading import Millis
 from edge.bus import Subscription
 from edge.pipeline.notices import NoticeWriter
 from edge.store.alarms import SENT, AlarmStore
 from rules.alarm import Transition
+from rules.engine import Engine
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from statistics import median
 
 import pytest
@@ -32,8 +33,8 @@ SPEC = PointSpec(unit="1", min=0, max=65535, zh="数", en="number")
 def attach(unit: int, every: str = "1s", registers: int = 3, rank: Rank = Rank.NORMAL) -> Attached:
     points = {f"r{n}": {"address": n} for n in range(registers)}
     profile = ModbusProfile.model_validate(
-        {"family": "modbus", "id": "t", "maker": "t", "model": "t", "kind": "contact", "source": "made up here",
-         "points": points}
+        {"family": "modbus", "id": "t", "maker": "t", "model": "t", "kind": "contact",
+         "source": "made up here", "points": points}
     )  # fmt: skip
     settings = ModbusRtuDevice.model_validate(
         {"id": f"d{unit}", "space": "s", "line": "bus", "protocol": "modbus-rtu", "profile": "t",
@@ -93,7 +94,7 @@ def test_nine_live_devices_keep_their_period_beside_a_dead_one(caplog: pytest.Lo
     with caplog.at_level(logging.WARNING):
         arbiter, readings = serve(EmulatedWire(slaves), [attach(u) for u in range(1, 11)], 120)
     for device, at in times([r for r in readings if r.quality is Quality.GOOD]).items():
-        gaps = [b - a for a, b in zip(at[2:], at[3:], strict=False)]
+        gaps = [b - a for a, b in pairwise(at[2:])]
         assert abs(median(gaps) - 1000) <= 50, device
         assert len(at) >= 115, device
     dead = arbiter.devices["d5"].counters
@@ -184,7 +185,7 @@ def test_an_emergency_contact_waits_at_most_one_exchange_on_a_saturated_line() -
     panic = attach(1, every="100ms", registers=1, rank=Rank.EMERGENCY)
     arbiter, readings = serve(wire, [panic, *(attach(u, registers=20) for u in units)], 60)
     at = times(readings)["d1"]
-    gaps = sorted(b - a for a, b in zip(at, at[1:], strict=False))
+    gaps = sorted(b - a for a, b in pairwise(at))
     assert gaps[int(len(gaps) * 0.99)] <= 250
     assert arbiter.counters.utilisation > 0.95
 
