@@ -13,9 +13,11 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from edge.cli_accounts import DEFAULT_DATA, DataOption, audit_app, token_app, user_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,17 +25,14 @@ app = typer.Typer(
     help="The edge gateway of a school.",
     pretty_exceptions_enable=False,
 )
-token_app = typer.Typer(no_args_is_help=True, help="API tokens for machines.")
-audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
 profiles_app = typer.Typer(no_args_is_help=True, help="Device profiles.")
 app.add_typer(token_app, name="token")
+app.add_typer(user_app, name="user")
 app.add_typer(audit_app, name="audit")
 app.add_typer(profiles_app, name="profiles")
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
-DataOption = Annotated[Path, typer.Option("--data", help="folder of the databases")]
 JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
-DEFAULT_DATA = Path("/var/lib/campus-edge")
 
 
 def main() -> None:
@@ -220,60 +219,6 @@ def read(
         raise _fail(str(error), 2) from error
     typer.echo(report(result, points, as_json=as_json))
     raise typer.Exit(0 if result.good else 1)
-
-
-def _core(data: Path) -> sqlite3.Connection:
-    """The core file of a data folder, also beside a running agent."""
-    from edge.agent import CORE_MIGRATIONS
-    from edge.store.database import connect
-
-    if not data.is_dir():
-        raise _fail(f"{data} is no folder; name the agent's with --data", 2)
-    try:
-        return connect(data / "core.db", CORE_MIGRATIONS)
-    except sqlite3.DatabaseError as error:
-        raise _fail(f"{data / 'core.db'}: {error}") from error
-
-
-def _change(connection: sqlite3.Connection, work: Any) -> Any:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(connection)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-    return result
-
-
-@token_app.command("create")
-def token_create(
-    name: Annotated[str, typer.Option(help="what the token is for")],
-    role: Annotated[str, typer.Option(help="viewer, operator, engineer, admin or auditor")] = "viewer",
-    data: DataOption = DEFAULT_DATA,
-) -> None:
-    """Makes an API token and prints it, alone, once; only its hash is kept."""
-    from edge.clock import now
-    from edge.store.accounts import AccountError, Accounts, Role
-
-    if role not in set(Role):
-        raise _fail(f"unknown role {role}; known: {', '.join(Role)}", 2)
-    try:
-        token = _change(_core(data), lambda c: Accounts(now).create_token(c, name, Role(role)))
-    except AccountError as error:
-        raise _fail(str(error), 2) from error
-    typer.echo(token)
-
-
-@audit_app.command("verify")
-def audit_verify(data: DataOption = DEFAULT_DATA) -> None:
-    """Checks the hash chain of the audit log; exit 1 and the first bad row when it is broken."""
-    from edge.store.audit import verify
-
-    broken = verify(_core(data))
-    if broken is not None:
-        raise _fail(f"the audit log was tampered with: row {broken} does not fit the one before")
-    typer.echo("the audit log is whole")
 
 
 @profiles_app.command("list")

@@ -66,14 +66,7 @@ class Database:
         connection = self._write_connection
         if connection is None:
             raise sqlite3.ProgrammingError(f"{self.path} is not open")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(connection)
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
-        return result
+        return transact(connection, work)
 
     def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._read_connection
@@ -82,6 +75,18 @@ class Database:
         end = time.monotonic() + READ_LIMIT_S
         connection.set_progress_handler(lambda: time.monotonic() > end, 20_000)
         return work(connection)
+
+
+def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Runs `work` in one transaction: durable when it returns, undone when it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return result
 
 
 def connect(path: Path, migrations: Sequence[Sequence[str]]) -> sqlite3.Connection:

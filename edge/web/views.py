@@ -75,9 +75,10 @@ class HealthView(View):
 
 
 class SetupView(View):
-    """Whether the first account is still to be made."""
+    """Whether the first account is still to be made, and whether the asker is signed in."""
 
     needed: bool
+    signed_in: bool = False
 
 
 class SessionView(View):

@@ -39,9 +39,11 @@ class FirstAccount(BaseModel):
 
 
 @router.get("/setup", dependencies=[OPEN])
-async def setup_needed(here: Here) -> SetupView:
-    """Whether the first account is still to be made."""
-    return SetupView(needed=not await here.authority.is_set_up())
+async def setup_needed(request: Request, here: Here) -> SetupView:
+    """Whether the first account is still to be made, and whether the asker is signed in."""
+    return SetupView(
+        needed=not await here.authority.is_set_up(), signed_in=caller_of(request).principal is not None
+    )
 
 
 @router.post("/setup", dependencies=[OPEN])

@@ -45,7 +45,7 @@ async def test_before_setup_only_health_and_setup_answer(
             assert response.status_code in (200, 422), path
         else:
             assert (response.status_code, response.json()["code"]) == (403, "setup_needed"), path
-    assert (await client.get(f"{API}/setup")).json() == {"needed": True}
+    assert (await client.get(f"{API}/setup")).json() == {"needed": True, "signed_in": False}
     assert (await sign_in(client)).json()["code"] == "invalid_credentials"
 
 
@@ -62,7 +62,7 @@ async def test_the_setup_token_makes_the_first_admin_once(
     assert (await client.get(f"{API}/session")).json()["user"] == "校长"
     again = await client.post(f"{API}/setup", json=first, headers=OURS)
     assert (again.status_code, again.json()["code"]) == (409, "already_set_up")
-    assert (await client.get(f"{API}/setup")).json() == {"needed": False}
+    assert (await client.get(f"{API}/setup")).json() == {"needed": False, "signed_in": True}
 
 
 async def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(
