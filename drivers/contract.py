@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from drivers.line.settings import Framing
-from drivers.reading import Millis, Reading
+from drivers.reading import Millis, Reading, Value
 
 
 class Found(NamedTuple):
@@ -32,7 +32,10 @@ Deframe = Callable[[bytes], Found]
 class Exchange:
     """One request and the way to know its reply. `baudrate` and `framing` are the
     device's own where it differs from its line's; `timeout_ms` counts from the last
-    request byte, `gap_ms` is the quiet kept on the wire before the request."""
+    request byte, `gap_ms` is the quiet kept on the wire before the request. Where
+    `repeatable` is false the request may be sent only once: sent again it means more.
+    `ambiguous`: a late reply to another question of the same device would look like this
+    one's, see `drivers.line.debts`."""
 
     request: bytes
     deframe: Deframe
@@ -40,6 +43,8 @@ class Exchange:
     gap_ms: int = 0
     baudrate: int | None = None
     framing: Framing | None = None
+    repeatable: bool = True
+    ambiguous: bool = False
 
 
 class Reply(NamedTuple):
@@ -63,10 +68,51 @@ class Polled(Protocol):
         ...
 
 
+Write = Generator[Exchange, Reply, Value | None]
+"""One write: yields the exchanges that carry it out and is sent their replies. Returns what
+the device read back, `None` where it is not asked. Raises `Refused` when the device said no,
+`NotTaken` when it holds something else, `NoReply` or `BadFrame` when nobody can tell."""
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A device that takes values for some of its points."""
+
+    def write(self, point: str, value: Value) -> Write:
+        """The write of one value; NotWritable, before anything is sent, when the profile,
+        its limits or the point's type forbid it. The exchanges are never to be repeated."""
+        ...
+
+
 @runtime_checkable
 class Listening(Protocol):
     """A device, or a crowd behind one broker, that speaks first."""
 
     async def listen(self, publish: Callable[[Sequence[Reading]], None]) -> None:
         """Publishes until cancelled; raises `LineDown` when the connection is lost."""
+        ...
+
+
+class Overheard(NamedTuple):
+    """What a device has said in one chunk of bytes. `faults` has a word for each piece of
+    garbage (`crc`, `noise`, `too_long`); what is meant for another device is none."""
+
+    readings: Sequence[Reading]
+    faults: Sequence[str] = ()
+
+
+@runtime_checkable
+class Speaking(Protocol):
+    """A device on a serial or TCP line that speaks first: a pure decoder of a stream.
+
+    `points` are its points and their units, in order.
+    """
+
+    @property
+    def points(self) -> Mapping[str, str]:
+        """Point name -> unit."""
+        ...
+
+    def hear(self, data: bytes, at: Millis) -> Overheard:
+        """Takes the next bytes, cut anywhere; keeps a bounded rest, and never raises."""
         ...

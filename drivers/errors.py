@@ -20,6 +20,12 @@ class LineDown(DriverError):
     reason = "line_down"
 
 
+class LineBusy(DriverError):
+    """Too many wait for this line; nothing was sent, ask again later."""
+
+    reason = "line_busy"
+
+
 class NoReply(DriverError):
     """Nothing usable came in time; try again next round."""
 
@@ -50,3 +56,19 @@ class BadPayload(DriverError):
     """A message is not what its mapping promises; it is counted and dropped."""
 
     reason = "payload"
+
+
+class NotWritable(DriverError):
+    """The profile, its limits or the type forbid this value; nothing was sent."""
+
+    reason = "not_writable"
+
+
+class NotTaken(DriverError):
+    """The device accepted a write, but reads back something else; `found` is what it holds."""
+
+    reason = "readback"
+
+    def __init__(self, message: str, *, found: object = None) -> None:
+        super().__init__(message)
+        self.found = found

@@ -7,12 +7,14 @@ way to read a point (`drivers/<family>/profile.py`); this module holds what all 
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from drivers.reading import Quality, Value
-from drivers.settings import Id, Settings
+from drivers.settings import Duration, Id, Settings
 from drivers.vocabulary import PointName, PointSpec, Vocabulary
 
 
@@ -30,6 +32,42 @@ class PointMap(Settings):
     )
     equivalent: bool = Field(
         default=False, description="derived by the sensor, not measured (eCO2 from TVOC)"
+    )
+    rolls_at: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="counters: the value at which this model starts again at 0"
+    )
+    max_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="largest change per minute of this model, where the vocabulary's is too wide",
+    )
+
+    def no_values(self, counter: bool) -> frozenset[float]:
+        """The raw numbers that mean "no value"; families add those of their encoding, but only
+        those that a `counter` does not pass on its way."""
+        return frozenset(self.sentinels)
+
+    def rollover(self) -> float | None:
+        """The value at which a counter starts again at 0, None where nobody knows; families
+        know the width of their encoding."""
+        return self.rolls_at
+
+
+class WriteLimits(Settings):
+    """That a point may be written, by whom, how often and within what; families add how.
+
+    `min` and `max` narrow the vocabulary's range, in its unit. `readback` asks the device
+    after a write what it holds now. A point without such a description is read-only.
+    """
+
+    min: float | None = None
+    max: float | None = None
+    readback: bool = True
+    role: Literal["operator", "engineer", "admin"] = Field(
+        default="operator", description="least role that may write it"
+    )
+    pause: Duration = Field(default=timedelta(seconds=2), description="least time between two writes")
+    settle: Annotated[Duration, Field(le=timedelta(seconds=2))] = Field(
+        default=timedelta(0), description="what the device needs before it is read back"
     )
 
 
@@ -59,6 +97,15 @@ class Profile(Settings):
         """The points this profile emits, in its order."""
         raise NotImplementedError
 
+    @property
+    def speaks_first(self) -> bool:
+        """True for devices that nobody asks: they are heard, see `drivers.contract.Speaking`."""
+        return False
+
+    def write_limits(self, point: str) -> WriteLimits | None:
+        """What bounds writes of a point, `None` where it is read-only."""
+        return None
+
 
 def point_spec(profile: Profile, vocabulary: Vocabulary, point: str) -> PointSpec:
     """The words for a profile's point; KeyError when neither knows it."""
@@ -74,45 +121,63 @@ _NOT_A_SWITCH: Verdict = (None, Quality.BAD, "not_a_switch")
 _OUT_OF_RANGE: Verdict = (None, Quality.BAD, "out_of_range")
 
 
-class Judge:
-    """Scales a raw value, casts it to the vocabulary's type and judges it.
+Judge = Callable[[Value | None], Verdict]
+"""Scales one raw value, casts it to the vocabulary's type and judges it."""
 
-    Compiled once for each point. Sentinels, NaN and values outside the plausible range
-    are bad readings with the reason, never numbers.
+
+def judge_of(mapping: PointMap, spec: PointSpec) -> Judge:
+    """Compiles the judge of one point: it is called for every value of every reading.
+
+    Sentinels, NaN and values outside the plausible range are bad readings with the
+    reason, never numbers.
     """
+    if spec.type == "number":
+        return _number_judge(mapping, spec)
+    if spec.type == "switch":
+        invert = mapping.invert
 
-    __slots__ = ("_exact", "_high", "_invert", "_low", "_offset", "_scale", "_sentinels", "_type")
-
-    def __init__(self, mapping: PointMap, spec: PointSpec) -> None:
-        self._type = spec.type
-        self._invert = mapping.invert
-        self._scale, self._offset = mapping.scale, mapping.offset
-        self._exact = mapping.scale == 1 and mapping.offset == 0
-        self._sentinels = frozenset(mapping.sentinels)
-        self._low = -math.inf if spec.min is None else spec.min
-        self._high = math.inf if spec.max is None else spec.max
-
-    def __call__(self, raw: Value | None) -> Verdict:
-        """The verdict on one raw value."""
-        if raw is None:
-            return _NOT_AVAILABLE
-        if self._type == "number" and not isinstance(raw, str):
-            return self._number(raw)
-        if self._type == "switch":
+        def switch(raw: Value | None) -> Verdict:
+            if raw is None:
+                return _NOT_AVAILABLE
             if isinstance(raw, str) or raw not in (0, 1):
                 return _NOT_A_SWITCH
-            return bool(raw) != self._invert, Quality.GOOD, ""
-        return (str(raw), Quality.GOOD, "") if self._type == "text" else _NOT_A_NUMBER
+            return bool(raw) != invert, Quality.GOOD, ""
 
-    def _number(self, raw: float) -> Verdict:
-        if raw in self._sentinels:
+        return switch
+    return lambda raw: _NOT_AVAILABLE if raw is None else (str(raw), Quality.GOOD, "")
+
+
+def _number_judge(mapping: PointMap, spec: PointSpec) -> Judge:
+    scale, offset = mapping.scale, mapping.offset
+    sentinels = mapping.no_values(spec.counter)
+    low = -math.inf if spec.min is None else spec.min
+    high = math.inf if spec.max is None else spec.max
+    exact = scale == 1 and offset == 0
+    # A tenth is no binary fraction, ten is: dividing a whole number by it gives the nearest decimal.
+    divisor = round(1 / scale) if scale and not offset else 0
+    divides = divisor > 1 and math.isclose(divisor * scale, 1.0, rel_tol=1e-12)
+    good = Quality.GOOD
+
+    def number(raw: Value | None) -> Verdict:
+        if raw is None:
             return _NOT_AVAILABLE
-        number = float(raw) if self._exact else round(raw * self._scale + self._offset, 6)
-        if self._low <= number <= self._high:
-            return (number, Quality.GOOD, "") if math.isfinite(number) else _NOT_A_NUMBER
-        return _OUT_OF_RANGE if math.isfinite(number) else _NOT_A_NUMBER
+        if isinstance(raw, str):
+            return _NOT_A_NUMBER
+        if raw in sentinels:
+            return _NOT_AVAILABLE
+        if exact:
+            value = float(raw)
+        elif divides and raw.__class__ is int:
+            value = raw / divisor
+        else:
+            value = round(raw * scale + offset, 6)
+        if low <= value <= high and value - value == 0:
+            return value, good, ""
+        return _OUT_OF_RANGE if math.isfinite(value) else _NOT_A_NUMBER
+
+    return number
 
 
 def judge(raw: Value | None, mapping: PointMap, spec: PointSpec) -> Verdict:
     """One value judged without keeping the compiled judge."""
-    return Judge(mapping, spec)(raw)
+    return judge_of(mapping, spec)(raw)

@@ -1,30 +1,36 @@
-"""DL/T 645-2007 frames: bytes to values and back; pure.
+"""DL/T 645 frames, 2007 and 1997: bytes to values and back; pure.
 
     FE..FE | 68 | A0 A1 A2 A3 A4 A5 | 68 | C | L | DATA (L bytes, each +33) | CS | 16
     wake-up      address, low pair first  control             sum of 68..DATA modulo 256
 
 Only the positions and L find the end: 68 and 16 occur in address, DATA and CS as well.
 Control: bit 7 from the meter, bit 6 refused, bit 5 more follows, bits 4-0 the function.
-Source: DL/T 645-2007 sections 5 and 7.
+The editions share the frame. 2007 reads by function 11 with an identifier of four bytes,
+1997 by function 01 with one of two; here the number of its digits tells which is meant.
+Source: DL/T 645-2007 sections 5 and 7; DL/T 645-1997 sections 5 and 6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from drivers.contract import Deframe, Found
+from drivers.deframing import Shape, scan
 from drivers.errors import BadFrame, Refused
 
 START, END, WAKE_UP = 0x68, 0x16, 0xFE
 READ, READ_FOLLOWING = 0x11, 0x12
+READ_1997, READ_FOLLOWING_1997 = 0x01, 0x02
+READ_ADDRESS = 0x13
 WILDCARD = "AAAAAAAAAAAA"
 NO_SUCH_DATA = "not_supported"
 
 _OFFSET, _BLANK = 0x33, 0xAA
 _HEAD, _TAIL = 10, 2
 _MAX_DATA = 200
-_NO_REQUESTED_DATA = 0x02
+_NO_REQUESTED_DATA = 0x02  # 2007: no requested data; 1997: wrong data identifier
+_DI_SIZE = {READ: 4, READ_FOLLOWING: 4, READ_1997: 2, READ_FOLLOWING_1997: 2}
 _ADD = bytes((b + _OFFSET) & 0xFF for b in range(256))
 _SUBTRACT = bytes((b - _OFFSET) & 0xFF for b in range(256))
 
@@ -51,18 +57,46 @@ def build(frame: Frame, wake_up: int = 0) -> bytes:
 
 def parse(raw: bytes) -> Frame:
     """Opens one whole frame without wake-up bytes; BadFrame when it is none."""
-    if _end_of(raw, 0) != len(raw):
+    if end_of(raw, 0) != len(raw):
         raise BadFrame("not a DL/T 645 frame", frame=raw)
     return Frame(raw[1:7], raw[8], raw[_HEAD:-_TAIL].translate(_SUBTRACT))
 
 
+def is_1997(di: str) -> bool:
+    """Whether an identifier as printed is one of the 1997 edition."""
+    return len(di) == 4
+
+
 def read_request(address: bytes, di: str, wake_up: int = 4) -> bytes:
-    """Asks for one data identifier (function 11)."""
-    return build(Frame(address, READ, _di_bytes(di)), wake_up)
+    """Asks for one data identifier: eight digits in the 2007 edition, four in that of 1997."""
+    return build(Frame(address, READ_1997 if is_1997(di) else READ, _di_bytes(di)), wake_up)
+
+
+def address_request(wake_up: int = 4) -> bytes:
+    """Asks a meter that is alone on its wires for its address (function 13)."""
+    return build(Frame(address_bytes(WILDCARD), READ_ADDRESS, b""), wake_up)
+
+
+def find_address(buffer: bytes) -> Found:
+    """Finds the answer to `address_request`; its data are the address in wire order."""
+
+    def judge(raw: bytes) -> str:
+        frame = parse(raw)
+        if not frame.control & 0x80:
+            return "echo"
+        return "" if frame.control == READ_ADDRESS | 0x80 and len(frame.data) == 6 else "late"
+
+    return scan(_SHAPE, buffer, judge)
 
 
 def following_request(address: bytes, di: str, sequence: int, wake_up: int = 4) -> bytes:
-    """Asks for frame `sequence` (1..255) of a long answer (function 12)."""
+    """Asks for frame `sequence` (1..255) of a long answer.
+
+    A meter of 1997 is only asked for the next one: it knows no sequence, so that this
+    request must not be repeated when its answer is lost.
+    """
+    if is_1997(di):
+        return build(Frame(address, READ_FOLLOWING_1997, _di_bytes(di)), wake_up)
     return build(Frame(address, READ_FOLLOWING, _di_bytes(di) + bytes([sequence])), wake_up)
 
 
@@ -73,7 +107,9 @@ def deframer(address: bytes, di: str, sequence: int = 0) -> Deframe:
     late answers, and names the last of them in `fault`.
     """
     wanted = _di_bytes(di)
-    function = READ_FOLLOWING if sequence else READ
+    functions = (READ_1997, READ_FOLLOWING_1997) if is_1997(di) else (READ, READ_FOLLOWING)
+    function = functions[sequence > 0]
+    numbered = function == READ_FOLLOWING
 
     def judge(raw: bytes) -> str:
         frame = parse(raw)
@@ -85,12 +121,12 @@ def deframer(address: bytes, di: str, sequence: int = 0) -> Deframe:
             return "late"
         if frame.control & 0x40:
             return ""
-        if frame.data[:4] != wanted or (sequence and frame.data[-1] != sequence):
+        if not frame.data.startswith(wanted) or (numbered and frame.data[-1] != sequence):
             return "late"
         return ""
 
     def deframe(buffer: bytes) -> Found:
-        return _scan(buffer, judge)
+        return scan(_SHAPE, buffer, judge)
 
     return deframe
 
@@ -109,8 +145,14 @@ def answer(raw: bytes) -> Answer:
         code = frame.data[0] if frame.data else 0
         reason = NO_SUCH_DATA if code & _NO_REQUESTED_DATA else None
         raise Refused(f"meter refuses with error word {code:02X}", code=code, reason=reason)
-    end = -1 if frame.control & 0x1F == READ_FOLLOWING else len(frame.data)
-    return Answer(frame.data[4:end], bool(frame.control & 0x20))
+    function = frame.control & 0x1F
+    end = len(frame.data) - (function == READ_FOLLOWING)  # its last byte is the sequence
+    return Answer(frame.data[_DI_SIZE.get(function, 4) : end], bool(frame.control & 0x20))
+
+
+def trimmed(data: bytes, di: str) -> bytes:
+    """Without the AA that some meters of 1997 put behind a data block; it is no BCD."""
+    return data[:-1] if is_1997(di) and data[-1:] == b"\xaa" else data
 
 
 def split(data: bytes, size: int) -> Sequence[bytes] | None:
@@ -118,37 +160,6 @@ def split(data: bytes, size: int) -> Sequence[bytes] | None:
     if len(data) % size:
         return None
     return [data[at : at + size] for at in range(0, len(data), size)]
-
-
-def decode_bcd(item: bytes, decimals: int, signed: bool) -> float | None:
-    """Packed BCD, low pair first, as a number; None for all FF (not available).
-
-    ValueError when a nibble is no digit.
-    """
-    if item == b"\xff" * len(item):
-        return None
-    digits = bytearray(reversed(item))
-    negative = signed and bool(digits[0] & 0x80)
-    if negative:
-        digits[0] &= 0x7F
-    text = digits.hex()
-    if not text.isdecimal():
-        raise ValueError(f"not packed BCD: {text}")
-    number: float = int(text) / 10**decimals
-    return -number if negative and number else number
-
-
-def encode_bcd(number: float, size: int, decimals: int, signed: bool = False) -> bytes:
-    """The meter's side of `decode_bcd`; ValueError when the number does not fit."""
-    whole = round(abs(number) * 10**decimals)
-    text = f"{whole:0{2 * size}d}"
-    negative = number < 0 and whole > 0
-    if len(text) > 2 * size or (negative and not signed) or (signed and text[0] > "7"):
-        raise ValueError(f"{number} does not fit in {size} bytes with {decimals} decimals")
-    item = bytearray.fromhex(text)
-    if negative:
-        item[0] |= 0x80
-    return bytes(reversed(item))
 
 
 def _di_bytes(di: str) -> bytes:
@@ -159,8 +170,8 @@ def _same_address(asked: bytes, got: bytes) -> bool:
     return all(a in (_BLANK, g) for a, g in zip(asked, got, strict=True))
 
 
-def _end_of(buffer: bytes, start: int) -> int:
-    """Index behind the frame at `start`; 0 = no frame there, -1 = more bytes are needed."""
+def end_of(buffer: bytes, start: int) -> int:
+    """Index behind the sound frame at `start`; 0 = no frame there, -1 = more bytes are needed."""
     head = buffer[start : start + _HEAD]
     if head[:1] != b"\x68" or head[7:8] not in (b"", b"\x68"):
         return -1 if not head else 0
@@ -176,39 +187,9 @@ def _end_of(buffer: bytes, start: int) -> int:
     return check + _TAIL
 
 
-def _scan(buffer: bytes, judge: Callable[[bytes], str]) -> Found:
-    """The first frame that `judge` accepts (returns no fault for).
-
-    An unfinished candidate is kept, yet does not hide a finished frame behind it: noise
-    may look like the head of a long frame. Each byte is tried as a start once, and a
-    try costs at most one frame, so that the work grows with the buffer's length only.
-    """
-    fault = ""
-    keep = -1
-    at = clean = 0
-    while (at := buffer.find(START, at)) >= 0:
-        end = _end_of(buffer, at)
-        if end > 0:
-            verdict = judge(buffer[at:end])
-            if not verdict:
-                return Found(buffer[at:end], end, fault or _noise(buffer, clean, at))
-            if keep < 0:
-                fault, clean = verdict, end
-            at = end
-            continue
-        if keep < 0 and end < 0:
-            keep = at
-        elif keep < 0 and not fault and _looks_broken(buffer, at):
-            fault = "crc"
-        at += 1
-    end = keep if keep >= 0 else len(buffer)
-    return Found(None, end, fault or _noise(buffer, clean, end))
-
-
 def _looks_broken(buffer: bytes, at: int) -> bool:
     """A frame by its two start bytes that failed: what the installer knows as a bad checksum."""
     return len(buffer) > at + 7 and buffer[at + 7] == START
 
 
-def _noise(buffer: bytes, start: int, end: int) -> str:
-    return "noise" if buffer[start:end].strip(bytes([WAKE_UP])) else ""
+_SHAPE = Shape(START, end_of, _looks_broken, bytes([WAKE_UP]))

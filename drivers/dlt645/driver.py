@@ -1,17 +1,18 @@
-"""One DL/T 645-2007 meter: blocks of data identifiers in, readings out."""
+"""One DL/T 645 meter, 2007 or 1997: blocks of data identifiers in, readings out."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
+from drivers.bcd import decode_bcd
 from drivers.contract import Exchange, Poll, Reply
 from drivers.dlt645 import codec
 from drivers.dlt645.profile import Dlt645Point, Dlt645Profile
 from drivers.dlt645.settings import Dlt645Device
 from drivers.errors import BadFrame, DriverError, LineDown, NoReply, Refused
 from drivers.line.settings import FieldLine, SerialLine
-from drivers.profile import Judge
+from drivers.profile import judge_of
 from drivers.reading import Millis, Quality, Reading
 from drivers.settings import millis
 from drivers.vocabulary import PointSpec
@@ -87,7 +88,7 @@ class Dlt645Driver:
         self._framing = device.framing if serial else None
         self._specs = {name: points[name] for name in profile.point_names()}
         self._maps = profile.points
-        self._judges = {name: Judge(profile.points[name], spec) for name, spec in self._specs.items()}
+        self._judges = {name: judge_of(profile.points[name], spec) for name, spec in self._specs.items()}
         self._queries = _plan(profile.points)
 
     def poll(self, at: Millis) -> Poll:
@@ -152,6 +153,7 @@ class Dlt645Driver:
             gap_ms=GAP_MS,
             baudrate=self._baudrate,
             framing=self._framing,
+            repeatable=not (sequence and codec.is_1997(di)),
         )
 
     def _give_up(self, state: _Round, query: _Query) -> Generator[Exchange, Reply, DriverError | None]:
@@ -173,7 +175,7 @@ class Dlt645Driver:
 
     def _take(self, state: _Round, query: _Query, data: bytes, at: Millis) -> None:
         first = self._maps[query.items[0][0]]
-        items = codec.split(data, first.bytes + first.trailing)
+        items = codec.split(codec.trimmed(data, query.di), first.bytes + first.trailing)
         if items is None or not items or (not query.is_block and len(items) != 1):
             self._bad(state, query, "length", at)
             return
@@ -185,7 +187,7 @@ class Dlt645Driver:
         """A reading from one item; an empty item is a quantity that this meter leaves out."""
         point, spec = self._maps[name], self._specs[name]
         try:
-            raw = codec.decode_bcd(item[: point.bytes], point.decimals, point.signed) if item else None
+            raw = decode_bcd(item[: point.bytes], point.decimals, point.signed) if item else None
         except ValueError:
             return Reading(self._device, name, None, spec.unit, at, at, Quality.BAD, "not_bcd")
         value, quality, reason = self._judges[name](raw)

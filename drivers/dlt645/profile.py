@@ -1,4 +1,4 @@
-"""DL/T 645-2007 profiles: which data identifier holds a point, and in which BCD format."""
+"""DL/T 645 profiles, 2007 and 1997: which data identifier holds a point, and in which BCD format."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from drivers.dlt645.settings import Variant
 from drivers.profile import CapturedExchange, PointMap, Profile
 from drivers.vocabulary import PointName
 
@@ -13,24 +14,32 @@ from drivers.vocabulary import PointName
 class Dlt645Point(PointMap):
     """One point: `bytes` of packed BCD, low pair first, with `decimals` behind the point.
 
-    `di` is the point's own identifier as printed (DI3 first). Where `block` is given
-    the point is also item `block` (from 0) of the data block that DI1 = FF names
-    (02010100 is item 0 of 0201FF00), and is read with its neighbours in one exchange.
+    `di` is the point's own identifier as printed, high byte first: eight digits in the
+    2007 edition, four in that of 1997. Where `block` is given the point is also item
+    `block` (from 0) of its data block and is read with its neighbours in one exchange:
+    02010100 is item 0 of 0201FF00, where DI1 = FF names the block; of 1997, B611 is item
+    0 of B61F.
     `signed`: the top bit of the top byte is the sign. `trailing` bytes follow the value
     in each item (the time of a maximum demand) and are left alone.
     """
 
-    di: Annotated[str, Field(pattern=r"^[0-9A-F]{8}$")]
+    di: Annotated[str, Field(pattern=r"^([0-9A-F]{8}|[0-9A-F]{4})$")]
     bytes: Annotated[int, Field(ge=1, le=8)] = 4
     decimals: Annotated[int, Field(ge=0, le=6)] = 2
     signed: bool = False
     trailing: Annotated[int, Field(ge=0, le=8)] = 0
     block: Annotated[int, Field(ge=0, le=63)] | None = None
 
+    def rollover(self) -> float | None:
+        """The profile's word, else where the digits end."""
+        if self.rolls_at is not None or self.signed:
+            return self.rolls_at
+        return 10.0 ** (2 * self.bytes - self.decimals) * self.scale + self.offset
+
     @property
     def block_di(self) -> str:
         """The identifier of the block that holds the point."""
-        return f"{self.di[:4]}FF{self.di[6:]}"
+        return f"{self.di[:3]}F" if len(self.di) == 4 else f"{self.di[:4]}FF{self.di[6:]}"
 
 
 class Dlt645Profile(Profile):
@@ -40,6 +49,17 @@ class Dlt645Profile(Profile):
     wake_up: Annotated[int, Field(ge=0, le=16)] = 4
     points: Annotated[dict[PointName, Dlt645Point], Field(min_length=1)]
     exchanges: tuple[CapturedExchange, ...] = ()
+
+    @property
+    def variant(self) -> Variant:
+        """The edition of the standard that the identifiers belong to."""
+        return "1997" if len(next(iter(self.points.values())).di) == 4 else "2007"
+
+    @model_validator(mode="after")
+    def _one_edition(self) -> Self:
+        if len({len(point.di) for point in self.points.values()}) > 1:
+            raise ValueError("identifiers of DL/T 645-2007 (8 digits) and -1997 (4) do not mix in one meter")
+        return self
 
     @model_validator(mode="after")
     def _blocks_agree(self) -> Self:

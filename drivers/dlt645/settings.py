@@ -10,6 +10,9 @@ from pydantic import AfterValidator, Field
 from drivers.line.settings import Baudrate, Framing
 from drivers.settings import DeviceSettings, Duration
 
+Variant = Literal["2007", "1997"]
+"""The edition of the standard that a meter speaks."""
+
 _BROADCAST = "9" * 12
 
 
@@ -35,6 +38,9 @@ class Dlt645Device(DeviceSettings):
 
     protocol: Literal["dlt645"]
     address: MeterAddress
+    variant: Variant | None = Field(
+        default=None, description="edition of the standard; left out, it is the profile's"
+    )
     baudrate: Baudrate = 2400
     framing: Framing = Framing.F8E1
     timeout: Duration = Field(

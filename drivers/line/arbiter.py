@@ -5,25 +5,31 @@
 
 Between any two exchanges the most urgent device goes first, so an emergency contact
 waits at most one exchange. A dead device is probed with growing pauses and costs the
-live ones one timeout a probe.
+live ones one timeout a probe. Whoever else needs the line (a command, a scan) is lent it
+for one exchange at a time, see `Arbiter.lend`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from drivers.contract import Exchange, Found, Poll, Polled, Reply
 from drivers.errors import BadFrame, DriverError, LineDown, NoReply
 from drivers.line.counters import DeviceCounters, DeviceState, LineCounters
+from drivers.line.debts import Debts
+from drivers.line.loans import Loan, Loans
 from drivers.line.schedule import Rank, Schedule
 from drivers.line.settings import FieldLine, Framing, SerialLine
+from drivers.line.traffic import Traffic
 from drivers.line.transport import Transport
 from drivers.reading import Millis, Quality, Reading
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 BUFFER_LIMIT = 1024
 """Bytes kept while waiting for a reply; the longest frame of any protocol here is 300."""
@@ -79,6 +85,11 @@ class Arbiter:
         self._clock = clock
         self._buffer = bytearray()
         self._arrivals = 0
+        self._loans = Loans()
+        self._debts = Debts()
+        self._idle = False
+        self.traffic = Traffic(clock)
+        self.opened = asyncio.Event()
         self._lost = ""
         self._waiter: asyncio.Future[None] | None = None
         self._quiet_since = 0.0
@@ -91,6 +102,30 @@ class Arbiter:
         """The attached devices by id."""
         return self._devices
 
+    async def lend(
+        self, work: Generator[Exchange, Reply, T], *, rank: Rank = Rank.COMMAND, device: str = ""
+    ) -> T:
+        """Runs a conversation on the line between two exchanges of the regular traffic.
+
+        With `Rank.COMMAND` it begins behind the exchange under way and is not interrupted;
+        with another rank devices of higher rank go first. Exchanges are never repeated.
+        Returns what the generator returns, raises the DriverError that it lets through:
+        LineBusy when too many wait and LineDown when the line is not open, both before
+        the generator is started. `device` books its replies on that device's counters.
+        """
+        known = self._devices.get(device)
+        loan = Loan(work, rank, device or "loan", known.counters if known else DeviceCounters())
+        try:
+            if self.counters.connected_since is None:
+                raise LineDown(f"{self.line.id}: the line is not open: {self.counters.last_error}")
+            self._loans.add(loan)
+            if self._idle:
+                _wake(self._waiter)
+            return await loan.done
+        finally:
+            loan.done.cancel()
+            work.close()
+
     async def run(self) -> None:
         """Opens the line and serves it until cancelled; raises LineDown when it is gone."""
         loop = asyncio.get_running_loop()
@@ -101,6 +136,7 @@ class Arbiter:
                 self.counters.opened += 1
                 self.counters.connected_since = self._clock()
                 self.counters.last_error = ""
+                self.opened.set()
                 await self._serve(loop)
             except LineDown as error:
                 self.counters.last_error = str(error)
@@ -108,7 +144,9 @@ class Arbiter:
                 raise
         finally:
             self.counters.connected_since = None
+            self.opened.clear()
             self._transport.close()
+            self._loans.fail_all(LineDown(f"{self.line.id}: {self.counters.last_error or 'closed'}"))
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         schedule = Schedule()
@@ -118,12 +156,21 @@ class Arbiter:
         opened = loop.time()
         while True:
             now = loop.time()
+            loan = self._loans.pick(
+                lambda rank: schedule.urgent(loop.time(), rank) or any(r.rank < rank for r in suspended)
+            )
+            if loan is not None:
+                await self._oblige(loan, loop)
+                opened = loop.time()  # a line that somebody works on is not reopened under their hands
+                self.counters.worked(opened - now, opened - now)
+                continue
             current = self._next(schedule, suspended, now)
             if current is None:
-                await self._sleep(schedule.next_due(), loop)
+                await self._sleep(self._next_time(schedule, suspended, now), loop)
                 self.counters.worked(0.0, loop.time() - now)
                 continue
             finished = await self._advance(current, loop)
+            self._loans.passed(current.rank)
             after = loop.time()
             self.counters.worked(after - now, after - now)
             if finished is None:
@@ -134,8 +181,8 @@ class Arbiter:
 
     def _next(self, schedule: Schedule, suspended: list[_Round], now: float) -> _Round | None:
         """The round to advance: a suspended one, unless somebody more urgent is due."""
-        if suspended:
-            best = min(suspended, key=lambda r: (r.rank, r.began))
+        if ready := [r for r in suspended if not self._debts.wait_s(r.device.id, r.exchange, now)]:
+            best = min(ready, key=lambda r: (r.rank, r.began))
             if not schedule.urgent(now, best.rank):
                 suspended.remove(best)
                 return best
@@ -144,12 +191,21 @@ class Arbiter:
             device = self._devices[picked[0]]
             poll = device.driver.poll(self._clock())
             try:
-                return _Round(device, picked[1], poll, next(poll), now)
+                started = _Round(device, picked[1], poll, next(poll), now)
+                if not self._debts.wait_s(device.id, started.exchange, now):
+                    return started
+                suspended.append(started)
             except StopIteration as stop:  # nothing to ask this time
                 self._publish(stop.value)
                 schedule.done(device.id, now)
             picked = schedule.pop(now + TIMER_SLACK_S)
         return None
+
+    def _next_time(self, schedule: Schedule, suspended: Sequence[_Round], now: float) -> float | None:
+        """When somebody is due, or a suspended round may go on."""
+        times = [now + self._debts.wait_s(r.device.id, r.exchange, now) for r in suspended]
+        due = schedule.next_due()
+        return min([*times, due] if due is not None else times, default=None)
 
     async def _advance(self, current: _Round, loop: asyncio.AbstractEventLoop) -> Sequence[Reading] | None:
         """One exchange of a round; its readings when it was the last, else None."""
@@ -158,7 +214,8 @@ class Arbiter:
             try:
                 reply = await self._exchange(current.exchange, device, loop)
             except (NoReply, BadFrame) as error:
-                if device.counters.failures or not device.counters.ok:
+                hopeless = device.counters.failures or not device.counters.ok
+                if hopeless or not current.exchange.repeatable:
                     current.exchange = current.poll.throw(error)
                     return None
                 device.counters.retries += 1
@@ -173,10 +230,29 @@ class Arbiter:
             return readings
         return None
 
-    async def _exchange(self, exchange: Exchange, device: Attached, loop: asyncio.AbstractEventLoop) -> Reply:
+    async def _oblige(self, loan: Loan[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """One exchange of a borrowed conversation; LineDown ends it and the line."""
+        if loan.exchange is None:
+            loan.begin()
+            if loan.exchange is None:
+                return
+        try:
+            reply = await self._exchange(loan.exchange, loan, loop)
+        except (NoReply, BadFrame) as error:
+            loan.fail(error)
+        except LineDown as error:
+            loan.fail(error)
+            raise
+        else:
+            loan.answer(reply)
+
+    async def _exchange(
+        self, exchange: Exchange, device: Attached | Loan[Any], loop: asyncio.AbstractEventLoop
+    ) -> Reply:
         """Sends the request and waits for its reply: NoReply, BadFrame or LineDown."""
         wire_s = self._configure(exchange, len(exchange.request))
         quiet_s = self._quiet_since + exchange.gap_ms / 1000 - loop.time()
+        quiet_s = max(quiet_s, self._debts.wait_s(device.id, exchange, loop.time()))
         if quiet_s > 0:
             await asyncio.sleep(quiet_s)
         self._raise_if_lost()
@@ -185,6 +261,7 @@ class Arbiter:
             self._buffer.clear()
         self.counters.exchanges += 1
         self._log(">", exchange.request)
+        self.traffic.note("sent", exchange.request)
         self._transport.write(exchange.request)
         sent = loop.time() + wire_s
         deadline = sent + exchange.timeout_ms / 1000
@@ -197,12 +274,15 @@ class Arbiter:
                     fault = found.fault or fault
                     if found.frame is not None:
                         self._log("<", found.frame)
+                        self._debts.answered(device.id, exchange, sent)
                         device.counters.latencies_ms.append(max(0.0, loop.time() - sent) * 1000)
                         return Reply(found.frame, self._clock())
                     more = loop.time() + INTER_BYTE_S
                     # A whole frame with a wrong checksum was the reply: no use in waiting on.
                     deadline = more if found.fault == "crc" else min(limit, max(deadline, more))
                 if not await self._more(deadline, loop):
+                    if fault != "crc":  # else the reply was there, though spoilt
+                        self._debts.unanswered(device.id, exchange, sent)
                     raise self._failure(exchange, device, fault)
         finally:
             self._quiet_since = loop.time()
@@ -223,7 +303,7 @@ class Arbiter:
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug("%s %s %s", self.line.id, way, frame.hex(" "))
 
-    def _failure(self, exchange: Exchange, device: Attached, fault: str) -> DriverError:
+    def _failure(self, exchange: Exchange, device: Attached | Loan[Any], fault: str) -> DriverError:
         kept = bytes(self._buffer)
         self._buffer.clear()
         if not kept and fault in ("", "echo", "late"):
@@ -242,6 +322,7 @@ class Arbiter:
         baudrate = exchange.baudrate or self.line.baudrate
         framing = exchange.framing or self.line.framing
         self._transport.configure(baudrate, framing)
+        self.traffic.speed = f"{baudrate} {framing}"
         return size * framing.bits / baudrate
 
     async def _more(self, deadline: float, loop: asyncio.AbstractEventLoop) -> bool:
@@ -266,10 +347,15 @@ class Arbiter:
         """Idles until the next due time, or until the line is lost."""
         self.counters.oldest_due_ms = 0.0
         self._raise_if_lost()
-        await self._wait(until if until is not None else loop.time() + 60.0, loop)
+        self._idle = True
+        try:
+            await self._wait(until if until is not None else loop.time() + 60.0, loop)
+        finally:
+            self._idle = False
 
     def _received(self, data: bytes) -> None:
         self._arrivals += 1
+        self.traffic.note("received", data)
         self._buffer += data
         if len(self._buffer) > BUFFER_LIMIT:
             self.counters.faults["noise"] += 1
@@ -346,6 +432,7 @@ def _answered(reason: str) -> bool:
     """Whether a bad reading still shows that the device spoke (and spoke validly)."""
     return reason.startswith("exception") or reason in (
         "out_of_range", "not_a_number", "not_available", "not_supported", "not_a_switch",
+        "not_bcd", "length", "unit", "clock", "unknown_state",
     )  # fmt: skip
 
 

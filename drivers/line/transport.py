@@ -7,14 +7,16 @@ changes baud rate and framing when told.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from drivers.errors import LineDown
+from drivers.errors import LineDown, NoReply
 from drivers.line.settings import FieldLine, Framing, SerialLine, TcpLine
 
 OPEN_TIMEOUT_S = 5.0
+_GONE = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF})
 Receive = Callable[[bytes], None]
 Lost = Callable[[str], None]
 
@@ -73,12 +75,12 @@ class SerialTransport:
                 )
             self._current = (self._line.baudrate, Framing.F8N1)
             self.configure(self._line.baudrate, self._line.framing)
-        except (OSError, ValueError, TimeoutError, serialx.SerialException) as error:
+        except (OSError, ValueError, TimeoutError, serialx.SerialException, NoReply) as error:
             self.close()
             raise LineDown(f"{self._line.path}: {error or 'did not open in time'}") from error
 
     def configure(self, baudrate: int, framing: Framing) -> None:
-        """Switches speed and framing between exchanges; LineDown where the port refuses them."""
+        """Switches speed and framing between exchanges; NoReply where the port does not know them."""
         if self._current == (baudrate, framing) or self._transport is None:
             return
         import serialx
@@ -92,7 +94,11 @@ class SerialTransport:
                 stopbits=serialx.StopBits.TWO if framing[2] == "2" else serialx.StopBits.ONE,
             )
         except (OSError, ValueError, serialx.SerialException) as error:
-            raise LineDown(f"{self._line.path}: cannot set {baudrate} {framing}: {error}") from error
+            self._current = None
+            message = f"{self._line.path}: cannot set {baudrate} {framing}: {error}"
+            if isinstance(error, OSError) and error.errno in _GONE:
+                raise LineDown(message) from error
+            raise NoReply(message, reason="speed") from error  # the port is well, others go on
         self._current = (baudrate, framing)
 
     def write(self, data: bytes) -> None:

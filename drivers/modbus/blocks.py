@@ -21,22 +21,45 @@ class Block:
 def plan(points: Mapping[str, ModbusPoint], limits: ModbusLimits) -> tuple[Block, ...]:
     """The reads that fetch all points, by table and address.
 
-    A block never crosses more than `max_gap` unused addresses, never exceeds the
-    largest read, and never cuts a value in two.
+    A block never crosses more than `max_gap` unused addresses nor a forbidden one, never
+    exceeds the largest read, and never cuts a value in two.
     """
     blocks: list[Block] = []
     for table in ("coil", "discrete", "holding", "input"):
         chosen = [(p.address, p.address + p.size, name) for name, p in points.items() if p.table == table]
-        most = limits.max_bits if table in ("coil", "discrete") else limits.max_registers
-        blocks.extend(_cover(table, sorted(chosen), most, limits.max_gap))
+        blocks.extend(_cover(table, sorted(chosen), limits))
     return tuple(blocks)
 
 
-def _cover(table: Table, spans: Iterable[tuple[int, int, str]], most: int, gap: int) -> Iterable[Block]:
+def halves(block: Block, points: Mapping[str, ModbusPoint]) -> tuple[Block, ...]:
+    """The two reads that fetch a refused block's points, each with about half of its places.
+
+    Empty where all points stand in one place (bits of one register): it cannot be halved.
+    """
+    places = sorted({(points[name].address, points[name].size) for name in block.points})
+    if len(places) < 2:
+        return ()
+    middle = places[len(places) // 2]
+    sides: tuple[list[str], list[str]] = ([], [])
+    for name in block.points:
+        sides[(points[name].address, points[name].size) >= middle].append(name)
+    return tuple(_around(block.table, names, points) for names in sides)
+
+
+def _around(table: Table, names: Iterable[str], points: Mapping[str, ModbusPoint]) -> Block:
+    chosen = tuple(names)
+    start = min(points[name].address for name in chosen)
+    end = max(points[name].address + points[name].size for name in chosen)
+    return Block(table, start, end - start, chosen)
+
+
+def _cover(table: Table, spans: Iterable[tuple[int, int, str]], limits: ModbusLimits) -> Iterable[Block]:
+    most = limits.max_bits if table in ("coil", "discrete") else limits.max_registers
     start = end = -1
     names: list[str] = []
     for low, high, name in spans:
-        if names and low <= end + gap and max(high, end) - start <= most:
+        near = low <= end + limits.max_gap and not limits.forbids(table, end, low)
+        if names and near and max(high, end) - start <= most:
             end = max(end, high)
             names.append(name)
             continue

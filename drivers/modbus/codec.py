@@ -2,6 +2,7 @@
 
     RTU  | unit 1 | function 1 | byte count 1 | data n            | CRC 2, low byte first |
     TCP  | transaction 2 | protocol 2 = 0 | length 2 | unit 1 | function 1 | byte count 1 | data n |
+    ASCII | ":" | unit, function, byte count, data, LRC 1, each byte as two hex digits | CR LF |
     exception reply: function | 80h, then one code
 
 Source: Modbus Application Protocol V1.1b3, Modbus over Serial Line V1.02.
@@ -10,11 +11,12 @@ Source: Modbus Application Protocol V1.1b3, Modbus over Serial Line V1.02.
 from __future__ import annotations
 
 import struct
+from binascii import a2b_hex
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from pymodbus.framer import FramerRTU, FramerSocket
+from pymodbus.framer import FramerAscii, FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
@@ -32,6 +34,8 @@ _READS: dict[Table, type[ModbusPDU]] = {
 _DECODER = DecodePDU(is_server=False)
 _RTU = FramerRTU(_DECODER)
 _SOCKET = FramerSocket(_DECODER)
+_ASCII = FramerAscii(_DECODER)
+_LONGEST_ASCII = 513
 _MBAP = struct.Struct(">HHHB")
 _LONGEST_PDU = 254  # unit + PDU, the MBAP length field's largest legal value
 
@@ -54,6 +58,12 @@ def read_request(block: Block, unit: int, *, tcp: bool) -> bytes:
     """The request frame; over TCP its transaction id is 0, see `with_transaction`."""
     pdu = _READS[block.table](address=block.start, count=block.count, dev_id=unit)
     return (_SOCKET if tcp else _RTU).buildFrame(pdu)
+
+
+def ascii_request(block: Block, unit: int) -> bytes:
+    """The request frame in ASCII framing."""
+    pdu = _READS[block.table](address=block.start, count=block.count, dev_id=unit)
+    return _ASCII.buildFrame(pdu)
 
 
 def with_transaction(request: bytes, transaction: int) -> bytes:
@@ -90,6 +100,51 @@ def find_rtu(ask: Ask, request: bytes, buffer: bytes) -> Found:
         else:
             return Found(frame, end)
     return Found(None, 0, fault)
+
+
+def find_ascii(ask: Ask, request: bytes, buffer: bytes) -> Found:
+    """The awaited ASCII reply, returned in bytes from the unit id on and without LRC.
+
+    A frame runs from ":" to CR LF; a ":" inside one begins anew. What is before the last
+    ":" and is not the reply is dropped, and `fault` says what it was: `echo`, `crc` (LRC
+    or digits), `wrong_address`, `bad_reply` or `noise`.
+    """
+    fault = "noise" if buffer[:1] not in (b":", b"") else ""
+    at = buffer.find(b":")
+    end = buffer.find(b"\r\n", max(at, 0))
+    while at >= 0:
+        following = buffer.find(b":", at + 1)
+        if 0 <= end < at:
+            end = buffer.find(b"\r\n", at)
+        if following >= 0 and (end < 0 or following < end):
+            fault = "crc"
+        elif end < 0:
+            too_long = len(buffer) - at > _LONGEST_ASCII
+            return Found(None, len(buffer) if too_long else at, "noise" if too_long else fault)
+        else:
+            fault = _judge_ascii(ask, request, buffer[at : end + 2])
+            if not fault:
+                return Found(a2b_hex(buffer[at + 1 : end - 2]), end + 2)
+        at = following
+    return Found(None, len(buffer), fault)
+
+
+def _judge_ascii(ask: Ask, request: bytes, line: bytes) -> str:
+    """What is wrong with one whole line; empty for the awaited reply."""
+    if line == request:
+        return "echo"
+    try:
+        frame = a2b_hex(line[1:-2])
+    except ValueError:
+        return "crc"
+    if len(frame) < 4 or not FramerAscii.check_LRC(frame[:-1], frame[-1]):
+        return "crc"
+    if frame[0] != ask.unit:
+        return "wrong_address"
+    if frame[1] == ask.function | 0x80 and len(frame) == 4:
+        return ""
+    fits = frame[1] == ask.function and frame[2] == ask.size and len(frame) == 4 + ask.size
+    return "" if fits else "bad_reply"
 
 
 def find_tcp(ask: Ask, transaction: int, buffer: bytes) -> Found:

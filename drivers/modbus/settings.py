@@ -22,6 +22,16 @@ class ModbusRtuDevice(DeviceSettings):
     timeout: Duration | None = None
 
 
+class ModbusAsciiDevice(DeviceSettings):
+    """A Modbus ASCII device on a serial line, or behind a transparent serial server."""
+
+    protocol: Literal["modbus-ascii"]
+    address: Annotated[int, Field(ge=1, le=247, description="Modbus unit id")]
+    baudrate: Baudrate | None = None
+    framing: Framing | None = None
+    timeout: Duration | None = None
+
+
 class ModbusTcpDevice(DeviceSettings):
     """A Modbus TCP device, or a unit behind a Modbus TCP gateway."""
 
@@ -30,4 +40,4 @@ class ModbusTcpDevice(DeviceSettings):
     timeout: Duration | None = None
 
 
-ModbusDevice = ModbusRtuDevice | ModbusTcpDevice
+ModbusDevice = ModbusRtuDevice | ModbusAsciiDevice | ModbusTcpDevice

@@ -19,13 +19,14 @@ from aiomqtt import Client, MqttError
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.client import MQTTMessage
 
-from drivers.errors import BadPayload, LineDown
+from drivers.errors import BadPayload, LineDown, NoReply, NotTaken, NotWritable
 from drivers.line.counters import DeviceCounters, LineCounters
 from drivers.mqtt import codec
 from drivers.mqtt.device import DeviceSlot, MqttDeviceReader, Release
 from drivers.mqtt.routing import Routes
 from drivers.mqtt.settings import MqttLine
-from drivers.reading import Millis, Reading
+from drivers.mqtt.writing import order
+from drivers.reading import Millis, Origin, Reading, Value
 from drivers.settings import millis
 
 _LOG = logging.getLogger(__name__)
@@ -43,6 +44,25 @@ Publish = Callable[[Sequence[Reading]], None]
 class _Route(NamedTuple):
     device: MqttDeviceReader
     suffix: str | None
+
+
+class _Watch:
+    """Somebody waits for a device to report a value; `last` is what it reported instead."""
+
+    def __init__(self, device: str, point: str, wanted: Value) -> None:
+        self.key = (device, point)
+        self.wanted = wanted
+        self.last: Value | None = None
+        self.seen: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+
+    def look(self, readings: Sequence[Reading]) -> None:
+        """A message's readings; what a broker kept from before proves nothing."""
+        for reading in readings:
+            if (reading.device, reading.point) != self.key or reading.origin is not Origin.LIVE:
+                continue
+            self.last = reading.value
+            if reading.value == self.wanted and not self.seen.done():
+                self.seen.set_result(self.wanted)
 
 
 class _Client(Client):
@@ -86,6 +106,9 @@ class MqttBroker:
         self._taken: OrderedDict[int, int] = OrderedDict()
         self._pending: dict[tuple[str, str], tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
         self._publish: Publish = _nowhere
+        self._slots = {slot.settings.id: slot for slot in slots}
+        self._client: Client | None = None
+        self._watches: list[_Watch] = []
         for slot in slots:
             reader = MqttDeviceReader(slot)
             for topic_filter, suffix in reader.topics().items():
@@ -111,6 +134,7 @@ class MqttBroker:
         try:
             async with client:
                 await self._subscribe(client)
+                self._client = client
                 self.counters.opened += 1
                 self.counters.connected_since = self._clock()
                 self.counters.last_error = ""
@@ -125,7 +149,41 @@ class MqttBroker:
             raise LineDown(f"{self.line.id}: {error}") from error
         finally:
             self.counters.connected_since = None
+            self._client = None
             self._release_all()
+
+    async def write(self, device: str, point: str, value: Value) -> Value | None:
+        """Publishes what sets a point; what the device reported then, `None` where it is not asked.
+
+        Raises NotWritable and LineDown before anything is sent, NoReply when the broker or
+        the device leaves it open whether it was taken, NotTaken when it reports another value.
+        """
+        slot = self._slots[device]
+        mapping = slot.profile.points.get(point)
+        if mapping is None:
+            raise NotWritable(f"{device} has no point {point}")
+        wanted = order(slot.settings.topic, point, mapping, value, slot.points[point])
+        client = self._client
+        if client is None:
+            raise LineDown(f"{self.line.id}: not connected: {self.counters.last_error}")
+        watch = _Watch(device, point, wanted.value)
+        self._watches.append(watch)
+        try:
+            await _publish(client, wanted.topic, wanted.payload)
+            if mapping.write is None or not mapping.write.readback:
+                return None
+            async with asyncio.timeout(mapping.write.wait.total_seconds()):
+                return await watch.seen
+        except MqttError as error:
+            raise NoReply(f"{device}: the broker did not acknowledge {wanted.topic}: {error}") from error
+        except TimeoutError as error:
+            if watch.last is None:
+                raise NoReply(f"{device}: no report of {point} after the write") from error
+            message = f"{device}: {point} reports {watch.last} after {wanted.value} was written"
+            raise NotTaken(message, found=watch.last) from error
+        finally:
+            watch.seen.cancel()
+            self._watches.remove(watch)
 
     def _tls_context(self) -> ssl.SSLContext:
         try:
@@ -188,6 +246,8 @@ class MqttBroker:
             heard = device.hear(suffix, value, retained, self._clock())
             if heard.readings:
                 self._publish(heard.readings)
+                for watch in self._watches:
+                    watch.look(heard.readings)
             for release in heard.releases:
                 self._release_later(device, release)
 
@@ -212,3 +272,16 @@ class MqttBroker:
 
 def _nowhere(_: Sequence[Reading]) -> None:
     """Where readings go before anyone listens."""
+
+
+async def _publish(client: Client, topic: str, payload: str) -> None:
+    """Returns when the broker has acknowledged; MqttError when it does not in time.
+
+    aiomqtt waits with `asyncio.wait_for`, which before Python 3.12 loses a cancellation
+    that comes together with the acknowledgement: it is asked for and heeded here.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    await client.publish(topic, payload, qos=1)
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError

@@ -11,7 +11,7 @@ from drivers.line.counters import DeviceCounters
 from drivers.mqtt import codec
 from drivers.mqtt.profile import MqttPoint, MqttProfile
 from drivers.mqtt.settings import MqttDevice
-from drivers.profile import Judge
+from drivers.profile import Judge, judge_of
 from drivers.reading import Millis, Origin, Quality, Reading
 from drivers.settings import millis
 from drivers.vocabulary import PointSpec
@@ -63,7 +63,7 @@ class MqttDeviceReader:
         self._topics: dict[str, list[_Point]] = {}
         for name, point in slot.profile.points.items():
             pick, spec = codec.compile_pointer(point.pointer), slot.points[name]
-            entry = _Point(name, pick, point, spec, Judge(point, spec))
+            entry = _Point(name, pick, point, spec, judge_of(point, spec))
             self._topics.setdefault(point.suffix, []).append(entry)
         self._time = None if slot.profile.time is None else codec.compile_pointer(slot.profile.time)
         self._late_ms = max(2 * millis(slot.settings.every), 300_000)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from drivers.profile import PointMap, Profile
+from drivers.profile import PointMap, Profile, WriteLimits
 from drivers.settings import Duration, Settings
 from drivers.vocabulary import PointName
 
@@ -29,6 +29,26 @@ Pointer = Annotated[str, AfterValidator(_pointer)]
 Suffix = Annotated[str, AfterValidator(_suffix)]
 
 
+def _template(text: str) -> str:
+    if text.count("{value}") != 1:
+        raise ValueError("the payload holds {value} once: where the value goes")
+    return text
+
+
+class MqttWrite(WriteLimits):
+    """How a point is set: what is published on the device's topic plus `suffix`.
+
+    `{value}` in `payload` becomes the value as JSON, before scale and offset; `words` says
+    it in the device's own words instead (by `true`, `false`, or a text of the vocabulary),
+    put in as they are. `readback` waits up to `wait` for the device to report the value.
+    """
+
+    suffix: Suffix
+    payload: Annotated[str, AfterValidator(_template)] = "{value}"
+    words: dict[str, str] | None = None
+    wait: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(seconds=30))] = timedelta(seconds=5)
+
+
 class MqttPoint(PointMap):
     """One point: `pointer` into the JSON payload of the device's topic plus `suffix`.
 
@@ -43,6 +63,7 @@ class MqttPoint(PointMap):
     map: dict[str, float | bool | str] | None = None
     event: bool = False
     release_after: Duration = timedelta(seconds=2)
+    write: MqttWrite | None = None
 
 
 class CapturedMessage(Settings):
@@ -68,6 +89,15 @@ class MqttProfile(Profile):
     availability: Suffix | None = None
     exchanges: tuple[CapturedMessage, ...] = ()
 
+    @property
+    def speaks_first(self) -> bool:
+        """Always; the broker's line hears it."""
+        return True
+
     def point_names(self) -> tuple[str, ...]:
         """The points in the profile's order."""
         return tuple(self.points)
+
+    def write_limits(self, point: str) -> WriteLimits | None:
+        """See `Profile`."""
+        return self.points[point].write

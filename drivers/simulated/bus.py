@@ -1,7 +1,7 @@
 """The devices of one RS-485 line: bytes of the master in, spoilt or sound replies out; no port, no clock.
 
-Modbus RTU and DL/T 645 share the line. Each device answers only what is addressed to
-it and sent at its own speed; anything else is noise to it.
+Modbus RTU and ASCII, DL/T 645 and CJ/T 188 share the line. Each device answers only what
+is addressed to it and sent at its own speed; anything else is noise to it.
 """
 
 from __future__ import annotations
@@ -10,26 +10,30 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pymodbus.exceptions import ModbusException
-from pymodbus.framer import FramerRTU
-from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
-
-from drivers.dlt645.codec import Frame, parse
+from drivers.cjt188.profile import Cjt188Profile
+from drivers.cjt188.settings import Cjt188Device
+from drivers.davis.profile import DavisProfile
+from drivers.davis.settings import DavisDevice
 from drivers.dlt645.profile import Dlt645Profile
 from drivers.dlt645.settings import Dlt645Device
 from drivers.modbus.profile import ModbusProfile
-from drivers.modbus.settings import ModbusRtuDevice
+from drivers.modbus.settings import ModbusAsciiDevice, ModbusRtuDevice
 from drivers.reading import Value
+from drivers.simulated.console import DavisConsole, DavisEar
 from drivers.simulated.device import VirtualDevice
 from drivers.simulated.faults import Fault
-from drivers.simulated.meter645 import Dlt645Meter
+from drivers.simulated.meter188 import Cjt188Ear, Cjt188Meter
+from drivers.simulated.meter645 import Dlt645Ear, Dlt645Meter
+from drivers.simulated.printer import TextEar, TextPrinter
 from drivers.simulated.registers import ModbusUnit
+from drivers.simulated.serial_modbus import AsciiEar, RtuEar
+from drivers.simulated.station import Ear, Request
+from drivers.text.profile import TextProfile
+from drivers.text.settings import TextDevice
 
 TURN_ROUND_S = (0.005, 0.02)
 """From the last byte of a request to the first of the reply: cheap sensors take 5 to 50 ms."""
 _LONGEST = 1024
-_DECODER = DecodePDU(is_server=True)
-_RTU = FramerRTU(_DECODER)
 
 
 class Spoken(NamedTuple):
@@ -52,8 +56,12 @@ class Bus:
         self.silent = False
         self._baudrate = baudrate
         self._rng = random.Random(f"bus-{seed}")  # noqa: S311 - repeatable delays
-        self._units: list[tuple[int, ModbusUnit]] = []
-        self._meters: list[Dlt645Meter] = []
+        self._rtu, self._ascii = RtuEar(), AsciiEar()
+        self._dlt645, self._cjt188 = Dlt645Ear(), Cjt188Ear()
+        self._davis, self._text = DavisEar(), TextEar()
+        self._ears: tuple[Ear, ...] = (
+            self._dlt645, self._cjt188, self._ascii, self._davis, self._text, self._rtu,
+        )  # fmt: skip
         self._buffer = bytearray()
         for device in devices:
             self._add(device)
@@ -61,9 +69,17 @@ class Bus:
     def _add(self, device: VirtualDevice) -> None:
         settings, profile = device.settings, device.profile
         if isinstance(settings, ModbusRtuDevice) and isinstance(profile, ModbusProfile):
-            self._units.append((settings.address, ModbusUnit(device, profile)))
+            self._rtu.add(settings.address, ModbusUnit(device, profile))
+        elif isinstance(settings, ModbusAsciiDevice) and isinstance(profile, ModbusProfile):
+            self._ascii.add(settings.address, ModbusUnit(device, profile))
         elif isinstance(settings, Dlt645Device) and isinstance(profile, Dlt645Profile):
-            self._meters.append(Dlt645Meter(device, profile, settings.address))
+            self._dlt645.add(Dlt645Meter(device, profile, settings.address))
+        elif isinstance(settings, Cjt188Device) and isinstance(profile, Cjt188Profile):
+            self._cjt188.add(Cjt188Meter(device, profile, settings))
+        elif isinstance(settings, DavisDevice) and isinstance(profile, DavisProfile):
+            self._davis.add(DavisConsole(device, profile))
+        elif isinstance(settings, TextDevice) and isinstance(profile, TextProfile):
+            self._text.add(TextPrinter(device, profile, settings))
         else:
             raise ValueError(f"{settings.id} speaks no protocol of a serial line")
 
@@ -72,62 +88,26 @@ class Bus:
         self._buffer += data
         del self._buffer[:-_LONGEST]
         spoken: list[Spoken] = []
-        while True:
-            answers = self._take_645(baudrate)
-            if answers is None:
-                answers = self._take_rtu(baudrate)
-            if answers is None:
-                return spoken
-            spoken += answers
+        while (request := self._take()) is not None:
+            for station in request.stations:
+                answered = station.answer() if self._in_tune(station.device, baudrate) else None
+                if answered is not None:
+                    spoken += self._speak(station.device, request.raw, answered.frame, answered.values)
+        return spoken
 
     def quiet(self) -> None:
         """The line was quiet for longer than a frame allows: what is left was noise."""
         self._buffer.clear()
 
-    def _take_645(self, baudrate: int | None) -> list[Spoken] | None:
-        at = self._buffer.find(0x68)
-        while at >= 0:
-            end = at + 12 + (self._buffer[at + 9] if len(self._buffer) > at + 9 else 256)
-            raw = bytes(self._buffer[at:end])
-            if end <= len(self._buffer) and _is_645(raw):
-                del self._buffer[:end]
-                return self._answer_645(parse(raw), raw, baudrate)
-            at = self._buffer.find(0x68, at + 1)
+    def _take(self) -> Request | None:
+        for ear in self._ears:
+            request = ear.take(self._buffer)
+            if request is not None:
+                return request
         return None
-
-    def _answer_645(self, request: Frame, raw: bytes, baudrate: int | None) -> list[Spoken]:
-        spoken: list[Spoken] = []
-        if request.control & 0x80:  # a reply, or our own echo
-            return spoken
-        for meter in self._meters:
-            if meter.hears(request.address) and self._in_tune(meter.device, baudrate):
-                answered = meter.answer(request)
-                if answered is not None:
-                    spoken += self._speak(meter.device, raw, answered.frame, answered.values)
-        return spoken
-
-    def _take_rtu(self, baudrate: int | None) -> list[Spoken] | None:
-        for at in range(len(self._buffer) - 3):
-            raw = _rtu_request(bytes(self._buffer[at:]))
-            if raw is None:
-                continue
-            del self._buffer[: at + len(raw)]
-            request = _pdu(raw)
-            return [] if request is None else self._answer_rtu(request, raw, baudrate)
-        return None
-
-    def _answer_rtu(self, request: ModbusPDU, raw: bytes, baudrate: int | None) -> list[Spoken]:
-        spoken: list[Spoken] = []
-        for address, unit in self._units:
-            if address == request.dev_id and self._in_tune(unit.device, baudrate):
-                answered = unit.answer(request)
-                reply = _RTU.buildFrame(answered.reply)
-                spoken += self._speak(unit.device, raw, reply, answered.values)
-        return spoken
 
     def _in_tune(self, device: VirtualDevice, baudrate: int | None) -> bool:
-        settings = device.settings
-        own = settings.baudrate if isinstance(settings, ModbusRtuDevice | Dlt645Device) else None
+        own = getattr(device.settings, "baudrate", None)
         return baudrate is None or baudrate == (own or self._baudrate)
 
     def _speak(
@@ -144,29 +124,3 @@ class Bus:
         if not data:
             return []
         return [Spoken(delay + fault.late_s, data, name, {} if fault.harms else values)]
-
-
-def _is_645(raw: bytes) -> bool:
-    framed = raw[7] == 0x68 and raw[-1] == 0x16
-    return framed and sum(raw[:-2]) & 0xFF == raw[-2]
-
-
-def _rtu_request(data: bytes) -> bytes | None:
-    """The request frame that starts at the first byte, `None` when none does (yet)."""
-    kind = _DECODER.lookupPduClass(data)
-    if kind is None or kind is ExceptionResponse:
-        return None
-    size = kind.calculateRtuFrameSize(data)
-    if not size or len(data) < size:
-        return None
-    frame = data[:size]
-    if FramerRTU.compute_CRC(frame[:-2]) != int.from_bytes(frame[-2:], "big"):
-        return None
-    return frame
-
-
-def _pdu(raw: bytes) -> ModbusPDU | None:
-    try:
-        return _RTU.handleFrame(raw, 0, 0)[1]
-    except ModbusException:  # a sound frame with a count outside the standard's limits
-        return None

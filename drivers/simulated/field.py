@@ -15,6 +15,7 @@ from drivers.modbus.settings import ModbusTcpDevice
 from drivers.mqtt.settings import MqttLine
 from drivers.simulated.broker import Login
 from drivers.simulated.bus import Bus
+from drivers.simulated.chorus import Chorus, speaks
 from drivers.simulated.device import VirtualDevice
 from drivers.simulated.faults import Fault
 from drivers.simulated.ledger import Ledger
@@ -49,12 +50,16 @@ class Field:
         self.serial: dict[str, PtyLine] = {}
         self.tcp: dict[str, ModbusTcpServer | SerialServer] = {}
         self.brokers: dict[str, MqttPublisher] = {}
+        self.choruses: dict[str, Chorus] = {}
         for line in lines:
             mine = [device for device in devices if device.settings.line == line.id]
             self._add(line, mine)
 
     def _add(self, line: Line, devices: Sequence[VirtualDevice]) -> None:
         seed = self._seed
+        if speakers := [device for device in devices if speaks(device)]:
+            self.choruses[line.id] = Chorus(speakers, seed)
+            devices = [device for device in devices if not speaks(device)]
         if isinstance(line, SerialLine):
             self.serial[line.id] = PtyLine(Bus(devices, line.baudrate, seed), Path(line.path), self._ledger)
         elif isinstance(line, MqttLine):
@@ -79,8 +84,11 @@ class Field:
         await self._stack.aclose()
 
     async def run(self) -> None:
-        """Lets the devices behind brokers speak, until cancelled; the others speak when asked."""
+        """Lets the devices that speak by themselves speak, until cancelled; the others answer."""
+        ends: dict[str, PtyLine | ModbusTcpServer | SerialServer] = {**self.serial, **self.tcp}
         async with asyncio.TaskGroup() as group:
+            for name, chorus in self.choruses.items():
+                group.create_task(chorus.run(ends[name].say), name=f"field {name}")
             for name, publisher in self.brokers.items():
                 group.create_task(publisher.run(), name=f"field {name}")
 
@@ -93,6 +101,8 @@ class Field:
         """No device says anything any more: what was said can be counted."""
         for bus in self.buses().values():
             bus.silent = True
+        for chorus in self.choruses.values():
+            chorus.silent = True
         for server in self.tcp.values():
             if isinstance(server, ModbusTcpServer):
                 server.faults.update({name: Fault(dead=True) for name in server.devices})

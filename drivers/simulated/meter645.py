@@ -1,27 +1,21 @@
-"""A simulated DL/T 645-2007 meter: its profile's points as data identifiers and blocks."""
+"""A simulated DL/T 645 meter, 2007 or 1997: its profile's points as data identifiers and blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from functools import partial
 
-from drivers.dlt645.codec import READ, Frame, build, encode_bcd
+from drivers.bcd import encode_bcd
+from drivers.dlt645.codec import READ, READ_1997, START, Frame, build, end_of, parse
 from drivers.dlt645.profile import Dlt645Point, Dlt645Profile
 from drivers.reading import Value
 from drivers.simulated.device import VirtualDevice
 from drivers.simulated.encoding import raw_of, value_of
+from drivers.simulated.station import Answered, Request, Station, take_frame
 
 READ_ADDRESS = 0x13
 _REPLY, _REFUSE = 0x80, 0xC0
 _NO_SUCH_DATA = b"\x02"
 _WAKE_UP = 4  # many meters lead their replies in with FE as masters do
-
-
-class Answered(NamedTuple):
-    """A frame, and the values that stand in it as a master will read them."""
-
-    frame: bytes
-    values: Mapping[str, Value | None]
 
 
 class Dlt645Meter:
@@ -31,6 +25,7 @@ class Dlt645Meter:
         self.device = device
         self.address = bytes.fromhex(address)[::-1]
         self._points = profile.points
+        self._read, self._di_size = (READ_1997, 2) if profile.variant == "1997" else (READ, 4)
 
     def hears(self, address: bytes) -> bool:
         """True when a request goes to this meter: pair by pair the same, or AA (any)."""
@@ -38,16 +33,17 @@ class Dlt645Meter:
 
     def answer(self, request: Frame) -> Answered | None:
         """The reply to a read; `None` for functions to which this meter stays silent."""
-        if request.control == READ_ADDRESS:
+        if request.control == READ_ADDRESS and self._read == READ:
             return Answered(self._frame(READ_ADDRESS | _REPLY, self.address), {})
-        if request.control != READ or len(request.data) < 4:
+        if request.control != self._read or len(request.data) < self._di_size:
             return None
-        identifier = request.data[3::-1].hex().upper()
+        wanted = request.data[: self._di_size]
+        identifier = wanted[::-1].hex().upper()
         values: dict[str, Value | None] = {}
         data = self._item(identifier, values) or self._block(identifier, values)
         if data is None:
-            return Answered(self._frame(READ | _REFUSE, _NO_SUCH_DATA), {})
-        return Answered(self._frame(READ | _REPLY, request.data[:4] + data), values)
+            return Answered(self._frame(self._read | _REFUSE, _NO_SUCH_DATA), {})
+        return Answered(self._frame(self._read | _REPLY, wanted + data), values)
 
     def _frame(self, control: int, data: bytes) -> bytes:
         return build(Frame(self.address, control, data), _WAKE_UP)
@@ -86,3 +82,25 @@ class Dlt645Meter:
         raw = round(min(most, max(-most if point.signed else 0.0, raw)), point.decimals)
         values[name] = value_of(raw, point, spec)
         return encode_bcd(raw, point.bytes, point.decimals, point.signed) + trailing
+
+
+class Dlt645Ear:
+    """All DL/T 645 meters of a line."""
+
+    def __init__(self) -> None:
+        self._meters: list[Dlt645Meter] = []
+
+    def add(self, meter: Dlt645Meter) -> None:
+        """One more meter on the line."""
+        self._meters.append(meter)
+
+    def take(self, buffer: bytearray) -> Request | None:
+        """See `drivers.simulated.station.Ear`."""
+        raw = take_frame(buffer, START, end_of)
+        if raw is None:
+            return None
+        request = parse(raw)
+        if request.control & _REPLY:  # a reply, or our own echo
+            return Request(raw, ())
+        heard = [meter for meter in self._meters if meter.hears(request.address)]
+        return Request(raw, [Station(meter.device, partial(meter.answer, request)) for meter in heard])

@@ -72,6 +72,11 @@ class TcpServer:
         """A master has gone."""
         self._links.discard(link)
 
+    def say(self, spoken: Spoken) -> None:
+        """A device speaks by itself, to whoever is connected."""
+        for link in tuple(self._links):
+            link.send(spoken)
+
     def hear(self, buffer: bytearray) -> list[Spoken]:
         """Takes what is whole out of a connection's buffer and gives the replies."""
         raise NotImplementedError
@@ -107,9 +112,10 @@ class _Link(asyncio.Protocol):
             self.abort()
             return
         for spoken in replies:
-            asyncio.get_running_loop().call_later(spoken.delay_s, self._send, spoken)
+            asyncio.get_running_loop().call_later(spoken.delay_s, self.send, spoken)
 
-    def _send(self, spoken: Spoken) -> None:
+    def send(self, spoken: Spoken) -> None:
+        """Sends, unless the master has gone."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(spoken.data)
             self._server.sent(spoken)

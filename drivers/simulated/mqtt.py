@@ -10,9 +10,12 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import aiomqtt
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import MQTTMessage
 
 from drivers.mqtt.profile import MqttProfile
 from drivers.mqtt.settings import MqttDevice
@@ -25,6 +28,17 @@ TICK_S = 0.1
 RECONNECT_S = 0.3
 ACKNOWLEDGE_S = 5.0
 _MOST_WAITING = 20_000
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, giving each message to `receive` at once."""
+
+    def __init__(self, receive: Callable[[MQTTMessage], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._receive = receive
+
+    def _on_message(self, client: PahoClient, userdata: Any, message: MQTTMessage) -> None:
+        self._receive(message)
 
 
 class MqttPublisher:
@@ -94,17 +108,28 @@ class MqttPublisher:
     async def _session(self) -> None:
         user, password = self._login or (None, None)
         host, port = self.address
-        client = aiomqtt.Client(host, port, username=user, password=password, timeout=ACKNOWLEDGE_S)
+        client = _Client(
+            self._obey, hostname=host, port=port, username=user, password=password, timeout=ACKNOWLEDGE_S
+        )
         async with client:
             for thing in self._things:
                 for message in thing.availability(online=True):
                     await _publish(client, message)
+                for topic in thing.command_topics():
+                    await client.subscribe(topic, qos=1)
             while True:
                 while self._outbox:
                     await _publish(client, self._outbox[0])
                     self._outbox.popleft()
                 self._filled.clear()
                 await self._filled.wait()
+
+    def _obey(self, message: MQTTMessage) -> None:
+        """Carries out what is written to a device, which reports it at once."""
+        payload = bytes(message.payload).decode(errors="replace")
+        for thing in self._things:
+            for report in thing.obey(message.topic, payload, time.time_ns() // 1_000_000):
+                self.post(report)
 
 
 async def _publish(client: aiomqtt.Client, message: Message) -> None:
@@ -113,9 +138,10 @@ async def _publish(client: aiomqtt.Client, message: Message) -> None:
     aiomqtt waits with `asyncio.wait_for`, which before Python 3.12 loses a cancellation
     that comes together with the acknowledgement: it is asked for and heeded here.
     """
-    await client.publish(message.topic, message.payload, qos=1, retain=message.retain)
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    before = task.cancelling() if task is not None else 0
+    await client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+    if task is not None and task.cancelling() > before:
         raise asyncio.CancelledError
 
 

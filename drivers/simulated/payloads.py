@@ -11,7 +11,7 @@ from drivers.mqtt.profile import MqttPoint, MqttProfile
 from drivers.mqtt.settings import MqttDevice
 from drivers.reading import Millis, Value
 from drivers.simulated.device import VirtualDevice
-from drivers.simulated.encoding import raw_of
+from drivers.simulated.encoding import raw_of, value_of
 from drivers.vocabulary import PointSpec
 
 
@@ -26,7 +26,10 @@ class Message(NamedTuple):
 
 
 class MqttThing:
-    """One device behind a broker. `wakes` tells what changed enough to be published at once."""
+    """One device behind a broker. `wakes` tells what changed enough to be published at once.
+
+    What was written to a point stands in `held` and hides its signal from then on.
+    """
 
     def __init__(self, device: VirtualDevice, profile: MqttProfile, settings: MqttDevice) -> None:
         self.device = device
@@ -35,6 +38,7 @@ class MqttThing:
         self._topic = settings.topic.replace("+", "1")
         self._profile = profile
         self._last: dict[str, Value | None] = {}
+        self.held: dict[str, Value] = {}
         suffix = profile.availability
         self._availability = settings.availability or (self._topic + suffix if suffix else None)
 
@@ -50,7 +54,7 @@ class MqttThing:
             spec = self.device.points[name]
             if not point.event and spec.type != "switch":
                 continue
-            value = self.device.signals[name]()
+            value = self._value(name)
             before = self._last.get(name, value if not point.event else False)
             self._last[name] = value
             if value != before and (value or not point.event):
@@ -63,6 +67,25 @@ class MqttThing:
             return []
         return [Message(self._availability, "online" if online else "offline", self._id, {}, retain=True)]
 
+    def command_topics(self) -> list[str]:
+        """Where this device listens for writes."""
+        writes = (point.write for point in self._profile.points.values())
+        return list(dict.fromkeys(self._topic + write.suffix for write in writes if write is not None))
+
+    def obey(self, topic: str, payload: str, at: Millis) -> list[Message]:
+        """Takes a write and reports the points that it set; nothing for what it does not understand."""
+        names = []
+        for name, point in self._profile.points.items():
+            if point.write is not None and topic == self._topic + point.write.suffix:
+                value = _written(payload, point, self.device.points[name])
+                if value is not None:
+                    self.held[name] = value
+                    names.append(name)
+        return self._messages(names, at)
+
+    def _value(self, name: str) -> Value | None:
+        return self.held[name] if name in self.held else self.device.signals[name]()
+
     def _messages(self, names: Sequence[str], at: Millis) -> list[Message]:
         by_suffix: dict[str, list[str]] = {}
         for name in names:
@@ -74,7 +97,7 @@ class MqttThing:
         values: dict[str, Value] = {}
         for name in names:
             point, spec = self._profile.points[name], self.device.points[name]
-            value = self.device.signals[name]()
+            value = self._value(name)
             if value is None or (point.event and not value):
                 continue
             wire = _on_the_wire(value, point, spec)
@@ -106,6 +129,27 @@ def _on_the_wire(value: Value, point: MqttPoint, spec: PointSpec) -> Value | Non
     if spec.type == "text":
         return str(value)
     return round(raw_of(round(float(value), spec.decimals + 1), point, spec), 6)
+
+
+def _written(payload: str, point: MqttPoint, spec: PointSpec) -> Value | None:
+    """The value that a write asks for, `None` when the payload is none of the profile's form."""
+    if point.write is None:
+        return None
+    before, _, after = point.write.payload.partition("{value}")
+    if not payload.startswith(before) or not payload.endswith(after):
+        return None
+    text = payload[len(before) : len(payload) - len(after)]
+    if point.write.words is not None:
+        known = {word: key for key, word in point.write.words.items()}
+        if text not in known:
+            return None
+        text = known[text]
+    raw = _literal(text)
+    if spec.type == "switch":
+        return raw != point.invert if isinstance(raw, bool) else None
+    if spec.type == "text":
+        return str(raw)
+    return None if isinstance(raw, str | bool) else value_of(raw, point, spec)
 
 
 def _literal(word: str) -> Value:

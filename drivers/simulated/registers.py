@@ -20,6 +20,7 @@ from drivers.modbus.profile import ModbusPoint, ModbusProfile, RegisterType, Tab
 from drivers.reading import Value
 from drivers.simulated.device import VirtualDevice
 from drivers.simulated.encoding import raw_of, value_of
+from drivers.simulated.written import WRITES, accepted, written
 
 TABLES: Mapping[int, Table] = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 _RESPONSES: Mapping[int, type[ModbusPDU]] = {
@@ -46,15 +47,21 @@ class Answered(NamedTuple):
 
 
 class ModbusUnit:
-    """One unit. `answer` takes the request's PDU and reads the signals at that moment."""
+    """One unit. `answer` takes the request's PDU and reads the signals at that moment.
+
+    What was written to a point stands in `held` and hides its signal from then on.
+    """
 
     def __init__(self, device: VirtualDevice, profile: ModbusProfile) -> None:
         self.device = device
+        self.held: dict[str, Value] = {}
         self._profile = profile
         self._gaps = {table: _answered_gaps(profile, table) for table in TABLES.values()}
 
     def answer(self, request: ModbusPDU) -> Answered:
         """The normal reply, or exception 01 (function), 02 (address) or 03 (count)."""
+        if request.function_code in WRITES:
+            return self._write(request)
         table = TABLES.get(request.function_code)
         points = {n: p for n, p in self._profile.points.items() if p.table == table}
         if table is None or not points:
@@ -85,10 +92,21 @@ class ModbusUnit:
         )
         return Answered(_addressed(reply, request), values)
 
+    def _write(self, request: ModbusPDU) -> Answered:
+        values = written(request, self._profile, self.device.points)
+        if isinstance(values, ExcCodes):
+            return _refused(request, values)
+        self.held.update(values)
+        return Answered(_addressed(accepted(request), request), {})
+
     def _encode(self, name: str, point: ModbusPoint) -> tuple[list[int], Value | None]:
-        spec, value = self.device.points[name], self.device.signals[name]()
+        spec = self.device.points[name]
+        value = self.held[name] if name in self.held else self.device.signals[name]()
         if value is None:
             return _not_available(point), None
+        if point.write is not None and point.write.on is not None and point.write.off is not None:
+            word = point.write.on if value != point.invert else point.write.off
+            return [word], value
         raw = raw_of(value, point, spec)
         if point.type != "f32":
             low, high = (0, 1) if point.is_bit_table else _RANGES[point.type]

@@ -72,6 +72,11 @@ class PtyLine:
         os.close(self._master)
         self._master = self._slave = -1
 
+    def say(self, spoken: Spoken) -> None:
+        """A device speaks by itself; lost where the adapter is unplugged."""
+        if self._master >= 0:
+            self._write(spoken)
+
     def _read(self) -> None:
         try:
             data = os.read(self._master, 4096)

@@ -111,6 +111,18 @@ STEADY: Mapping[str, Value] = {
     "mode_code": 1.0,
     "co": 0.0,
     "locked": True,
+    "serial_number": 21053417.0,
+    "ct_ratio": 1.0,
+    "pt_ratio": 1.0,
+    "load": 34.0,
+    "runtime": 42.0,
+    "output_voltage": 230.0,
+    "cable_temperature_1": 36.0,
+    "cable_temperature_2": 37.5,
+    "cable_temperature_3": 35.0,
+    "cable_temperature_4": 34.5,
+    "status_word": 0.0,
+    "meter_clock": "2026-03-02T08:00:00",
 }
 """Facts about the devices themselves."""
 OUTDOOR = frozenset({"outdoor", "roof", "playground", "perimeter", "parking", "gate"})

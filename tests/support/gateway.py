@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ class Gateway:
             extra["rules"] = ["rules.yaml"]
         # JSON is YAML: the strict loader takes it as it is.
         self.config.write_text(json.dumps({"version": 1, **config, **extra}, ensure_ascii=False))
+        self.environment: dict[str, str] = {}
+        """What the gateway's process finds in its environment besides."""
         self._process: subprocess.Popen[bytes] | None = None
         self._token = ""
 
@@ -72,7 +75,7 @@ class Gateway:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edge", "run", "-c", str(self.config), "--data", str(self.data)],
-                stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
             )  # fmt: skip
         until = time.monotonic() + START_S
         while True:
@@ -138,7 +141,7 @@ class Gateway:
     def stored(self, quality: int = 0) -> dict[tuple[str, str], list[float]]:
         """(device, point) -> stored values in the order of storing; 0 the good, 2 the bad ones."""
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
-        with sqlite3.connect(f"file:{self.data / 'telemetry.db'}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{self.data / 'telemetry.db'}?mode=ro", uri=True)) as connection:
             for one in moments.walk(connection):
                 if moments.QUALITIES[quality] is one.quality:
                     assert one.value is None or not isinstance(one.value, str)

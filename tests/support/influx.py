@@ -217,6 +217,10 @@ class InfluxServer:
             rows += [dict(zip(one["columns"], values, strict=True)) for values in one["values"]]
         return rows
 
+    async def query(self, query: str) -> Sequence[dict[str, Any]]:
+        """The series that an InfluxQL query answers with."""
+        return await self._query(query)
+
     async def _number(self, selection: str, measurement: str, where: str) -> float:
         series = await self._query(f'SELECT {selection} FROM "{measurement}" {_where(where)}')
         return float(series[0]["values"][0][1]) if series else 0.0

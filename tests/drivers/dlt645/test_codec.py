@@ -9,6 +9,7 @@ from dlt645.protocol.protocol import DLT645Protocol  # type: ignore[import-untyp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.bcd import decode_bcd, encode_bcd
 from drivers.contract import Found
 from drivers.dlt645 import codec
 from drivers.errors import BadFrame, Refused
@@ -43,7 +44,7 @@ def test_a_captured_reply_gives_the_values_its_source_states(sample: Sample) -> 
         return
     items = codec.split(codec.answer(found.frame).data, sample.size)
     assert items is not None
-    assert [codec.decode_bcd(item, sample.decimals, sample.signed) for item in items] == list(sample.values)
+    assert [decode_bcd(item, sample.decimals, sample.signed) for item in items] == list(sample.values)
 
 
 @pytest.mark.parametrize("sample", [s for s in SAMPLES if s.request], ids=by_id)
@@ -181,7 +182,7 @@ def test_the_work_for_hostile_bytes_grows_with_their_number_only(unit: bytes) ->
 @settings(max_examples=300)
 @given(data=st.data(), value=st.integers(0, 9999))
 def test_a_flipped_bit_never_gives_another_value(data: st.DataObject, value: int) -> None:
-    raw = reply_frame(codec.encode_bcd(value / 10, 2, 1))
+    raw = reply_frame(encode_bcd(value / 10, 2, 1))
     at, bit = data.draw(st.integers(0, len(raw) - 1)), data.draw(st.integers(0, 7))
     broken = bytearray(raw)
     broken[at] ^= 1 << bit
@@ -248,27 +249,27 @@ def test_bcd_survives_the_round_trip(form: tuple[int, int, bool], data: st.DataO
     top = 10 ** (2 * size) * (8 if signed else 10) // 10 - 1
     whole = data.draw(st.integers(-top if signed else 0, top))
     number = whole / 10**decimals
-    assert codec.decode_bcd(codec.encode_bcd(number, size, decimals, signed), decimals, signed) == number
+    assert decode_bcd(encode_bcd(number, size, decimals, signed), decimals, signed) == number
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 @pytest.mark.parametrize("signed", [True, False])
 def test_all_ff_is_no_value(size: int, signed: bool) -> None:
-    assert codec.decode_bcd(b"\xff" * size, 1, signed) is None
+    assert decode_bcd(b"\xff" * size, 1, signed) is None
 
 
 @pytest.mark.parametrize("item", ["0A23", "A023", "F000", "FF22", "22FF"])
 def test_a_nibble_that_is_no_digit_is_refused(item: str) -> None:
     with pytest.raises(ValueError, match="BCD"):
-        codec.decode_bcd(bytes.fromhex(item), 1, False)
+        decode_bcd(bytes.fromhex(item), 1, False)
 
 
 def test_the_sign_bit_counts_only_where_the_format_has_one() -> None:
     item = bytes.fromhex("345692")
-    assert codec.decode_bcd(item, 4, True) == -12.5634
-    assert codec.decode_bcd(item, 4, False) == 92.5634
+    assert decode_bcd(item, 4, True) == -12.5634
+    assert decode_bcd(item, 4, False) == 92.5634
 
 
 def test_minus_zero_is_zero() -> None:
-    number = codec.decode_bcd(bytes.fromhex("000080"), 3, True)
+    number = decode_bcd(bytes.fromhex("000080"), 3, True)
     assert str(number) == "0.0"

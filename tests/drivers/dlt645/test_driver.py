@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from dlt645 import MeterServerService, disable_logging  # type: ignore[import-untyped]
 
+from drivers.bcd import encode_bcd
 from drivers.contract import Exchange
 from drivers.dlt645 import codec
 from drivers.dlt645.driver import RETRY_ROUNDS, SILENT_ROUNDS, Dlt645Driver
@@ -254,7 +255,7 @@ def following_meter(parts: list[bytes]) -> Answering:
 
 
 def test_an_answer_in_several_frames_is_put_together_across_item_borders() -> None:
-    whole = b"".join(codec.encode_bcd(n, 4, 2) for n in range(60))
+    whole = b"".join(encode_bcd(n, 4, 2) for n in range(60))
     points: dict[str, dict[str, object]] = {f"e{n}": {"di": f"0001{n:02X}00", "block": n} for n in range(60)}
     readings = drive(driver(points).poll(0), following_meter([whole[:190], whole[190:230], whole[230:]]))
     assert [r.value for r in readings] == [float(n) for n in range(60)]
