@@ -30,6 +30,14 @@ class Change(StrEnum):
     RESET = "reset"
     QUALITY = "quality"  # data became stale or good again
     CLOSED = "closed"  # the rule was edited or removed
+    ANNOUNCED = "announced"  # held back or hidden before; now a person hears of it
+    SUPPRESSED = "suppressed"  # its parent is the alarm; `suppressed_by` names that occurrence
+    RELEASED = "released"  # the parent is gone and this is not
+    SHELVED = "shelved"
+    UNSHELVED = "unshelved"
+    REALARMED = "realarmed"  # acknowledged, and still there after `realarm`
+    DIGEST = "digest"  # one notice for all alarms of a rule in a building, during a flood
+    NOTED = "noted"  # something only the record needs: first of a burst, a sighting, an inner timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +70,76 @@ class AlarmState:
     unit: str = ""
     message: str = ""
     semantic_hash: str = ""
+    told: bool = False
+    """A person heard of this occurrence: then they hear of its end, whatever lies over it."""
+    announced_at: Millis | None = None
+    """When a person last heard of this instance, alone or in a digest."""
+    held_until: Millis | None = None
+    """A notice waits until then: for the parent's diagnosis, or for its digest."""
+    suppressed_by: str = ""
+    """The parent's occurrence that explains this one."""
+    digest: str = ""
+    """The digest that this occurrence is told in."""
+    first_out: bool = False
+    """The first in time of a burst."""
+    shelved_until: Millis | None = None
+    shelved_by: str = ""
+    shelved_reason: str = ""
+    chattering: bool = False
+    """It came too often: held until it is quiet for ten minutes."""
+    raises: tuple[Millis, ...] = ()
+    """When it was last raised, newest last; for chattering."""
+    sightings: tuple[Millis, ...] = ()
+    """Episodes seen by a rule that wants several before it raises."""
+    sighted: bool = False
+    """The running episode is among the sightings."""
+    hushed: bool = False
+    """`suppress_when` holds, or did so until a moment ago."""
+    hushed_until: Millis | None = None
+    timers: tuple[Millis | None, ...] = ()
+    """Since when the parts of the condition that have a `for` of their own hold."""
 
     @property
     def isa(self) -> str:
-        """The ISA-18.2 state name (A Normal ... F Latched ack)."""
+        """The ISA-18.2 state name (A Normal ... F Latched ack, G Shelved, H Suppressed)."""
+        if self.is_open and self.shelved_until is not None:
+            return "shelved"
+        if self.suppressed_by or (self.held_until is not None and not self.digest):
+            return "suppressed"
         if self.condition in (Condition.ACTIVE, Condition.CLEARING):
             return "acknowledged" if self.acked else "unacknowledged"
         if self.latched:
             return "latched_acknowledged" if self.acked else "latched_unacknowledged"
         return "normal" if self.acked else "returned_unacknowledged"
 
+    @property
+    def hidden(self) -> bool:
+        """Whether people are not to hear of it now: shelved, explained by its parent, or held back."""
+        return self.shelved_until is not None or bool(self.suppressed_by) or self.held_until is not None
+
+    @property
+    def is_raised(self) -> bool:
+        """Whether the occurrence runs: active or clearing."""
+        return self.condition in (Condition.ACTIVE, Condition.CLEARING)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody may still have to do something: it runs, was not seen, or is latched."""
+        return self.is_raised or not self.acked or self.latched
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One change of one instance: its state behind the change, and when in event time.
 
-    `notify` is true when a person must hear of it (raised, or cleared after a raise).
+    `notify` is true when a person must hear of it (raised, or cleared after a raise). A
+    notice that stands for several occurrences says of how many, and of which `group` (a
+    building's id).
     """
 
     change: Change
     state: AlarmState
     at: Millis
     notify: bool = False
+    count: int = 1
+    group: str = ""

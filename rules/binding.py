@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from drivers.reading import Millis
+from rules.presence import DERIVED
 from rules.rulebook import Rule, Where, as_names
 from rules.site import NOT_ROOMS, DeviceInfo, SiteInfo
+from rules.tree import Across, Node
 
 
 class PointRef(NamedTuple):
@@ -21,11 +23,13 @@ class PointRef(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """What a rule may be instantiated for: a space, a device (then not None) or the site (no space)."""
+    """What a rule may be instantiated for: a space, a device (then not None), a line (then not empty)
+    or the site (no space)."""
 
     id: str
     space: str
     device: DeviceInfo | None = None
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Instance:
     scope: str
     space: str
     roles: Mapping[str, tuple[PointRef, ...]]
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +67,69 @@ class Binding:
     unbound: tuple[Unbound, ...]
 
 
-def bind(rule: Rule, site: SiteInfo) -> Binding:
-    """Binds a rule to a site. A role with several points and no `pick` counts as missing."""
+def bind(rule: Rule, site: SiteInfo, book: Sequence[Rule] = ()) -> Binding:
+    """Binds a rule to a site. A role with several points and no `pick` counts as missing.
+
+    `book` holds all rules: one that supervises is only for the devices that those it names watch.
+    """
     instances: list[Instance] = []
     unbound: list[Unbound] = []
+    watched = _supervised(rule, site, book)
     for candidate in candidates(rule, site):
-        roles = {leaf.p: points_of(leaf.p, candidate, site) for _, leaf in rule.when.leaves() if leaf.p}
-        missing = _missing(rule, roles)
+        if watched is not None and candidate.id not in watched:
+            continue
+        roles = _roles(rule.when, candidate, site)
+        missing = _missing(rule.when, roles)
+        if not missing and rule.suppress_when is not None:
+            roles |= _roles(rule.suppress_when, candidate, site)
+        instance = Instance(candidate.id, candidate.space, roles, candidate.line)
+        if not missing:
+            missing = tuple(
+                f"{group.across.each} to look across"
+                for _, group in rule.when.groups()
+                if group.across is not None and not members(group.across, instance, site)
+            )
         if missing:
             unbound.append(Unbound(candidate.id, missing))
         else:
-            instances.append(Instance(candidate.id, candidate.space, roles))
+            instances.append(instance)
     return Binding(tuple(instances), tuple(unbound))
+
+
+def members(across: Across, instance: Instance, site: SiteInfo) -> tuple[Instance, ...]:
+    """The group that an instance looks across: those with all their roles."""
+    found: list[Instance] = []
+    around = site.building_of(instance.scope) if across.in_ == "building" else instance.space
+    for candidate, _ in _each(across.each, site):
+        if across.in_ == "scope" and instance.line:
+            inside = candidate.device is not None and candidate.device.line == instance.line
+        else:
+            whole = across.in_ == "site" or around in ("", site.id)
+            inside = whole or around in set(site.chain(candidate.space))
+        if not inside:
+            continue
+        roles = _roles(across.of, candidate, site)
+        if not _missing(across.of, roles):
+            found.append(Instance(candidate.id, candidate.space, roles, candidate.line))
+    return tuple(found)
+
+
+def _supervised(rule: Rule, site: SiteInfo, book: Sequence[Rule]) -> frozenset[str] | None:
+    """The devices that the rules named in `supervise` watch; None for a rule that supervises none."""
+    if not rule.supervise:
+        return None
+    return frozenset(
+        ref.device
+        for other in book
+        if other.id in rule.supervise and not other.supervise
+        for instance in bind(other, site).instances
+        for refs in instance.roles.values()
+        for ref in refs
+    )
+
+
+def _roles(node: Node, candidate: Candidate, site: SiteInfo) -> dict[str, tuple[PointRef, ...]]:
+    return {leaf.p: points_of(leaf.p, candidate, site) for _, leaf in node.leaves() if leaf.p}
 
 
 def candidates(rule: Rule, site: SiteInfo) -> Iterator[Candidate]:
@@ -88,26 +144,38 @@ def points_of(role: str, candidate: Candidate, site: SiteInfo) -> tuple[PointRef
     """The points that a role means for a candidate.
 
     On a device: its own point, `*` all its points, `kind.point` that of devices of the
-    kind in the same space. On a space: those of the devices in it and inside it.
+    kind in the same space. On a space: those of the devices in it and inside it. On a
+    line: those of the devices on it.
     """
     kind, _, point = role.rpartition(".")
     if candidate.device is not None and not kind:
         device = candidate.device
         names = tuple(device.points) if point == "*" else (point,)
-        return tuple(_ref(device, name) for name in names if name in device.points)
-    devices = site.devices_below.get(candidate.space, ()) if candidate.space else site.devices
+        return tuple(_ref(device, name) for name in names if _has(device, name))
+    if candidate.line:
+        devices = site.devices_on.get(candidate.line, ())
+    else:
+        devices = site.devices_below.get(candidate.space, ()) if candidate.space else site.devices
     return tuple(
-        _ref(device, point) for device in devices if point in device.points and kind in ("", device.kind)
+        _ref(device, point) for device in devices if _has(device, point) and kind in ("", device.kind)
     )
 
 
+def _has(device: DeviceInfo, point: str) -> bool:
+    return point in device.points or point in DERIVED
+
+
 def _ref(device: DeviceInfo, point: str) -> PointRef:
-    return PointRef(device.id, point, device.points[point], device.every_ms)
+    unit = device.points[point] if point in device.points else DERIVED[point]
+    return PointRef(device.id, point, unit, device.every_ms)
 
 
 def _each(each: str, site: SiteInfo) -> Iterator[tuple[Candidate, str]]:
     if each == "site":
         yield Candidate(site.id, ""), "site"
+    if each == "line":
+        for line in site.devices_on:
+            yield Candidate(line, "", None, line), "line"
     for space in site.spaces:
         if each in ("space", space.kind) or (each == "room" and space.kind not in NOT_ROOMS):
             yield Candidate(space.id, space.id), space.kind
@@ -133,15 +201,15 @@ def _wanted(candidate: Candidate, kind: str, where: Where, site: SiteInfo) -> bo
     return all(points_of(role, candidate, site) for role in where.has or ())
 
 
-def _missing(rule: Rule, roles: Mapping[str, tuple[PointRef, ...]]) -> tuple[str, ...]:
+def _missing(node: Node, roles: Mapping[str, tuple[PointRef, ...]]) -> tuple[str, ...]:
     missing: dict[str, None] = {}
-    for _, leaf in rule.when.leaves():
+    for _, leaf in node.leaves():
         role = leaf.p or ""
         points = roles[role]
         if not points and not leaf.optional:
             missing[role] = None
         elif len(points) > 1 and leaf.pick is None and role != "*":
             missing[f"{role} ({len(points)} points and no pick)"] = None
-    if not missing and not any(roles.values()):
+    if not missing and roles and not any(roles.values()):
         missing = dict.fromkeys(roles)
     return tuple(missing)

@@ -137,6 +137,17 @@ class Comparing(Cell):
         return self._probe(at)
 
 
+class Online(Comparing):
+    """Compares whether a device answers; its probe knows silence too, so nothing is ever lost."""
+
+    __slots__ = ()
+
+    def judge(self, at: Millis) -> Truth:
+        """Unknown until something, or long enough nothing, was heard."""
+        value = self._probe(at)
+        return None if value is None else self._compare(value, self.held)
+
+
 class Filling(Comparing):
     """Compares a window that may not be full yet: only what more samples cannot change is told.
 

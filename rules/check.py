@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from drivers.settings import millis
+from rules import arithmetic
 from rules.binding import bind, candidates, points_of
 from rules.comparison import resolve
+from rules.presence import DERIVED
 from rules.rulebook import Rule, RuleFault, as_names
 from rules.site import SiteInfo
-from rules.tree import ABSENCE, DOWNWARD, UPWARD, Node, Operand, Path, Scalar, param_name
+from rules.tree import ABSENCE, DOWNWARD, UPWARD, Node, Operand, Path, Scalar
 from rules.window import per_of
 
-GROUPS = frozenset({"site", "space", "room", "device", "meter"})
+GROUPS = frozenset({"site", "space", "room", "device", "meter", "line"})
 """What `each` may name beside the kinds of spaces and devices."""
 
 _NUMERIC = frozenset({"avg", "min", "max", "sum", "delta", "rate", "slope"})
@@ -37,17 +39,49 @@ def check_rule(rule: Rule, points: Mapping[str, str], site: SiteInfo) -> list[Ru
     own = {name: unit for device in site.devices for name, unit in device.points.items()}
     kinds = site.space_kinds | site.device_kinds
     words = _Words(
-        points={**own, **points},
+        points={**own, **points, **DERIVED},
         kinds=kinds or None,
         device_kinds=site.device_kinds or None,
         spaces=frozenset(site.space_by_id) | {site.id},
     )
     faults = [*_scope(rule, words), *_params(rule, words)]
-    for path, leaf in rule.when.leaves(("when",)):
-        faults.extend(_leaf(rule, path, leaf, words))
+    for path, leaf, each in _all_leaves(rule):
+        faults.extend(_leaf(rule, path, leaf, words, each))
+    for path, group in rule.when.groups(("when",)):
+        faults.extend(_across(rule, path, group, words))
     if not faults:
         faults.extend(_bound(rule, site))
     return faults
+
+
+def _all_leaves(rule: Rule) -> Iterator[tuple[Path, Node, str]]:
+    """Every leaf of the condition, of the groups it looks across and of what suppresses it; with
+    what it is about."""
+    each = rule.scope.each
+    yield from ((path, leaf, each) for path, leaf in rule.when.leaves(("when",)))
+    for path, group in rule.when.groups(("when",)):
+        if group.across is not None:
+            inside = group.across.of.leaves((*path, "across", "of"))
+            yield from ((at, leaf, group.across.each) for at, leaf in inside)
+    if rule.suppress_when is not None:
+        yield from ((path, leaf, each) for path, leaf in rule.suppress_when.leaves(("suppress_when",)))
+
+
+def _across(rule: Rule, path: Path, group: Node, words: _Words) -> Iterator[RuleFault]:
+    across = group.across
+    if across is None:
+        return
+    here = (*path, "across")
+    if words.kinds is not None and across.each not in GROUPS | words.kinds:
+        yield RuleFault((*here, "each"), f"{across.each} is no kind of space or device")
+    if next(across.of.groups(), None) is not None:
+        yield RuleFault((*here, "of"), "a group cannot look across another group")
+    if rule.scope.each == "line" and across.in_ == "building":
+        yield RuleFault((*here, "in"), "a line lies in no building: write in: scope or site")
+    faults = [fault for key in ("val", "clear") for fault in _operand(rule, path, key, group, "1")]
+    yield from faults
+    if not faults:
+        yield from _sides(rule, path, group)
 
 
 def _scope(rule: Rule, words: _Words) -> Iterator[RuleFault]:
@@ -81,16 +115,18 @@ def _params(rule: Rule, words: _Words) -> Iterator[RuleFault]:
                 yield RuleFault(("params", name, "overrides", space), f"there is no space {space}")
 
 
-def _leaf(rule: Rule, path: Path, leaf: Node, words: _Words) -> Iterator[RuleFault]:
+def _leaf(rule: Rule, path: Path, leaf: Node, words: _Words, each: str) -> Iterator[RuleFault]:
     role = leaf.p or ""
     unknown = list(_role((*path, "p"), role, words))
     if unknown or role == "*":
         yield from unknown
-        if role == "*" and rule.scope.each in {"site", "space", "room"}:
+        if role == "*" and each in {"site", "space", "room", "line"}:
             yield RuleFault((*path, "p"), "* means any point of a device: the scope must be devices")
         return
     unit = words.points[role.rpartition(".")[2]]
     yield from _aggregate(path, leaf, unit)
+    if role.rpartition(".")[2] in DERIVED and leaf.agg != "last":
+        yield RuleFault((*path, "agg"), f"{role} is derived by the gateway: it goes with agg last only")
     if leaf.agg in ABSENCE:
         return
     compared = _compared_unit(leaf, unit)
@@ -131,23 +167,43 @@ def _operand(rule: Rule, path: Path, key: str, leaf: Node, unit: str) -> Iterato
         at: Path = (*path, key, i) if isinstance(operand, tuple) else (*path, key)
         if part is None:
             continue
-        name = param_name(part)
-        if name is None:
+        found = arithmetic.names(part) if isinstance(part, str) else ()
+        if not found:
             yield from _typed(at, leaf, unit, part)
-        elif name not in rule.params:
-            yield RuleFault(at, f"there is no parameter {name}")
-        elif rule.params[name].unit not in ("", unit):
-            have = rule.params[name].unit
-            yield RuleFault(at, f"the parameter {name} is in {have}, but {leaf.p} here is in {unit}")
-        elif unit in ("bool", "text"):
-            yield RuleFault(at, f"a parameter is a number, and {leaf.p} is none")
+        for name in found:
+            yield from _param(rule, at, leaf, unit, name)
+        if isinstance(part, str) and arithmetic.is_expression(part) and set(found) <= set(rule.params):
+            yield from _value(rule, at, part)
+
+
+def _param(rule: Rule, at: Path, leaf: Node, unit: str, name: str) -> Iterator[RuleFault]:
+    what = leaf.p or "across"
+    if name not in rule.params:
+        yield RuleFault(at, f"there is no parameter {name}")
+    elif rule.params[name].unit not in ("", "1", unit):
+        have = rule.params[name].unit
+        yield RuleFault(at, f"the parameter {name} is in {have}, but {what} here is in {unit}")
+    elif unit in ("bool", "text"):
+        yield RuleFault(at, f"a parameter is a number, and {what} is none")
+
+
+def _value(rule: Rule, at: Path, text: str) -> Iterator[RuleFault]:
+    """Arithmetic has a value for the defaults and wherever a space overrides one."""
+    for place in {"": None} | {space: None for param in rule.params.values() for space in param.overrides}:
+        params = {name: param.overrides.get(place, param.default) for name, param in rule.params.items()}
+        try:
+            arithmetic.evaluate(text, params)
+        except (ValueError, KeyError) as error:
+            where = f" in {place}" if place else ""
+            yield RuleFault(at, f"{error}{where}")
+            return
 
 
 def _typed(at: Path, leaf: Node, unit: str, part: Scalar) -> Iterator[RuleFault]:
     wanted, word = {"bool": (bool, "true or false"), "text": (str, "a text")}.get(unit, (float, "a number"))
     fits = isinstance(part, wanted) if wanted is not float else not isinstance(part, bool | str)
     if not fits:
-        yield RuleFault(at, f"{leaf.p} here is compared with {word}, not with {part!r}")
+        yield RuleFault(at, f"{leaf.p or 'across'} here is compared with {word}, not with {part!r}")
     elif unit in ("bool", "text") and leaf.op not in ("eq", "ne", "in"):
         yield RuleFault((*at[:-1], "op"), f"op {leaf.op} needs a number, and {leaf.p} is none")
 
@@ -206,6 +262,7 @@ def _bound(rule: Rule, site: SiteInfo) -> Iterator[RuleFault]:
 
 def _for(rule: Rule, site: SiteInfo) -> Iterator[RuleFault]:
     refs = [ref for one in bind(rule, site).instances for found in one.roles.values() for ref in found]
+    refs = [ref for ref in refs if ref.point not in DERIVED]  # a missed round is news at once
     slow = max(refs, key=lambda ref: ref.every_ms, default=None)
     if slow is not None and 0 < rule.for_ms < 2 * slow.every_ms:
         message = (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from drivers.reading import Value
+from rules import arithmetic
 from rules.tree import Operand, Scalar, param_name
 
 Compare = Callable[[Any, bool], bool]
@@ -21,7 +22,8 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def resolve(operand: Operand | None, params: Mapping[str, float]) -> Operand | None:
-    """The operand with its parameters filled in; KeyError for an unknown parameter."""
+    """The operand with its parameters filled in and its arithmetic done; KeyError for an unknown
+    parameter, ValueError where it gives no number."""
     if operand is None:
         return None
     if isinstance(operand, tuple):
@@ -30,6 +32,8 @@ def resolve(operand: Operand | None, params: Mapping[str, float]) -> Operand | N
 
 
 def _scalar(operand: Scalar, params: Mapping[str, float]) -> Scalar:
+    if isinstance(operand, str) and arithmetic.is_expression(operand):
+        return arithmetic.evaluate(operand, params)
     name = param_name(operand)
     return operand if name is None else params[name]
 

@@ -19,6 +19,7 @@ from drivers.reading import Millis, Origin, Reading
 from rules import explanation, lifecycle
 from rules.agenda import NEVER, Agenda
 from rules.alarm import AlarmState, Transition
+from rules.announcer import Announcer
 from rules.binding import Coverage, Instance, bind
 from rules.explanation import Explanation
 from rules.monitor import Monitor
@@ -28,8 +29,13 @@ from rules.site import SiteInfo
 from rules.timetable import Calendar, Schedule
 from rules.track import Counts
 
+MAX_SHELF_MS = 7 * 86_400_000
 STEP_BACK_MS = 60_000
 """A call dated further back than this means that the clock was stepped, not that it was late."""
+
+
+class NotShelvable(ValueError):
+    """This alarm is not put aside; the message says why."""
 
 
 class Engine:
@@ -39,6 +45,10 @@ class Engine:
     active without a second raise, a running `for` goes on when the gap in the data is
     small (three sample intervals, at least 5 min), a state whose rule changed or went is closed.
     `counts` tells how many readings changed nothing, and why.
+
+    Timers follow the event time: one that is due while a reading may still be on its way
+    waits `lateness_ms` for it. What comes no later than that changes the past in the same way
+    however calls and batches are cut: a rehearsal of what was stored finds what happened live.
     """
 
     def __init__(
@@ -47,10 +57,14 @@ class Engine:
         site: SiteInfo,
         calendar: Calendar | None,
         states: Sequence[AlarmState] = (),
+        *,
+        lateness_ms: Millis = 0,
     ) -> None:
+        self._lateness = lateness_ms
         self.counts = Counts()
         self._agenda = Agenda()
-        self._network = Network(self._agenda)
+        self._network = Network(self._agenda, site)
+        self._announcer = Announcer(self._agenda, site)
         self._monitors: dict[tuple[str, str], Monitor] = {}
         self._woken: list[Monitor] = []
         self._out: list[Transition] = []
@@ -60,6 +74,7 @@ class Engine:
         self._orphans: list[AlarmState] = []
         zone = ZoneInfo(site.timezone)
         earlier = {(state.rule, state.scope): state for state in states}
+        self._book = tuple(rules)
         for rule in rules:
             self._admit(rule, site, calendar or Calendar(), zone, earlier)
         self._orphans.extend(earlier.values())
@@ -67,20 +82,25 @@ class Engine:
     # -- what comes in
 
     def evaluate(self, readings: Sequence[Reading], at: Millis) -> list[Transition]:
-        """Takes readings in the order they were measured; `at` is now. What became due until
-        then happens too, at its own time."""
+        """Takes readings in the order they came; `at` is now. What became due until then, less the
+        lateness, happens too, at its own time."""
         self._begin(at)
+        late = self._lateness
         agenda, tracks, counts = self._agenda, self._network.tracks, self.counts
+        presences = self._network.presences
         for reading in readings:
-            if agenda.due < reading.at:
-                self._run(min(reading.at, at) - 1)
+            arrived = reading.received_at
+            settled = max(min(reading.at, arrived), arrived - late)
+            if agenda.due < settled:
+                self._run(settled - 1)
+            if presences and (presence := presences.get(reading.device)) is not None:
+                presence.hear(reading)
             track = tracks.get((reading.device, reading.point))
-            if track is None:
-                continue
-            track.take(reading, at, counts)
+            if track is not None:
+                track.take(reading, arrived, counts)
             if self._woken:
                 self._settle(reading.at, live=reading.origin is Origin.LIVE)
-        self._run(at)
+        self._run(at - late - 1 if readings and late else at - late)
         return self._drain()
 
     def tick(self, at: Millis) -> list[Transition]:
@@ -91,7 +111,7 @@ class Engine:
         """When `tick` must be called if no reading comes before; 0 before the first call."""
         if self._now is None or self._out:
             return self._now or 0
-        return None if self._agenda.due == NEVER else self._agenda.due
+        return None if self._agenda.due == NEVER else self._agenda.due + self._lateness
 
     def warm(self, readings: Sequence[Reading], at: Millis) -> None:
         """Fills points and windows from stored readings, in the order they were measured, with
@@ -105,6 +125,9 @@ class Engine:
         for cell in (cell for monitor in monitors for cell in monitor.cells):
             cell.held = False
         for reading in readings:
+            presence = self._network.presences.get(reading.device)
+            if presence is not None:
+                presence.hear(reading)
             track = self._network.tracks.get((reading.device, reading.point))
             if track is not None:
                 track.take(reading, at, self.counts)
@@ -114,15 +137,38 @@ class Engine:
             monitor.reconcile(at)
         self._begin(at)
 
+    def lookback(self) -> dict[tuple[str, str], Millis]:
+        """How much history each point needs so that its windows go on after a restart: (device,
+        point) -> milliseconds."""
+        return self._network.lookback()
+
     # -- what people do
 
     def acknowledge(self, rule: str, scope: str, user: str, note: str, at: Millis) -> list[Transition]:
         """A person has seen the alarm; nothing when it was acknowledged. KeyError for an unknown instance."""
-        return list(self._monitors[rule, scope].acknowledge(user, note, at))
+        return self._acted(self._monitors[rule, scope].acknowledge(user, note, at))
 
     def reset(self, rule: str, scope: str, user: str, note: str, at: Millis) -> list[Transition]:
         """Lets go of a latched alarm that is back to normal. KeyError for an unknown instance."""
-        return list(self._monitors[rule, scope].reset(user, note, at))
+        return self._acted(self._monitors[rule, scope].reset(user, note, at))
+
+    def shelve(
+        self, rule: str, scope: str, user: str, reason: str, until: Millis, at: Millis
+    ) -> list[Transition]:
+        """Puts an alarm aside until then. NotShelvable says why not; KeyError for an unknown instance."""
+        monitor = self._monitors[rule, scope]
+        if monitor.rule.alarm.prio == 1 or not monitor.rule.shelvable:
+            raise NotShelvable("this alarm may not be shelved: it guards lives, or its rule says so")
+        if not reason.strip():
+            raise NotShelvable("an alarm is shelved for a reason: say it")
+        if not at < until <= at + MAX_SHELF_MS:
+            raise NotShelvable("an alarm is shelved for at most seven days, until a time still to come")
+        return self._acted(monitor.commit(lifecycle.shelve(monitor.state, user, reason, until, at)))
+
+    def unshelve(self, rule: str, scope: str, at: Millis) -> list[Transition]:
+        """Takes it back; one that is still there is told anew. KeyError for an unknown instance."""
+        monitor = self._monitors[rule, scope]
+        return self._acted(monitor.commit(lifecycle.unshelve(monitor.state, at)))
 
     # -- what can be seen
 
@@ -148,16 +194,20 @@ class Engine:
         zone: ZoneInfo,
         earlier: dict[tuple[str, str], AlarmState],
     ) -> None:
-        binding = bind(rule, site)
+        binding = bind(rule, site, self._book)
         bound: list[str] = []
         for instance in binding.instances:
             params = parameters(rule, instance, site)
             state, resumed = self._entry(rule, instance, params, earlier)
-            monitor = Monitor(rule, state, self._agenda, self._woken)
+            monitor = Monitor(rule, state, self._agenda, self._woken, self._announcer)
             tree = self._network.compile(rule.when, instance, params, rule.nodata, monitor)
             if tree is None:
                 continue
-            monitor.plant(tree)
+            hush = rule.suppress_when
+            monitor.plant(
+                tree,
+                None if hush is None else self._network.compile(hush, instance, params, rule.nodata, monitor),
+            )
             if resumed:
                 monitor.restore()
             self._monitors[rule.id, instance.scope] = monitor
@@ -197,6 +247,7 @@ class Engine:
         for state in self._orphans:
             self._out.extend(lifecycle.close(state, at))
         self._network.begin(at)
+        self._announcer.begin(self._monitors.values(), at)
         for shift in self._shifts.values():
             shift.fire(at)
 
@@ -206,6 +257,7 @@ class Engine:
         while agenda.due <= until:
             due, what = agenda.take()
             what.fire(due)
+            self._out.extend(self._announcer.follow())
             if self._woken:
                 self._settle(due, live=False)
 
@@ -214,6 +266,10 @@ class Engine:
         self._woken.clear()
         for monitor in woken:
             self._out.extend(monitor.settle(at, live=live))
+            self._out.extend(self._announcer.follow())
+
+    def _acted(self, done: Sequence[Transition]) -> list[Transition]:
+        return [*done, *self._announcer.follow()]
 
     def _drain(self) -> list[Transition]:
         out = self._out[:]
@@ -231,6 +287,7 @@ class Engine:
             watch.shift(step)
         for monitor in self._monitors.values():
             monitor.shift(step)
+        self._announcer.shift(step)
         for shift in self._shifts.values():
             shift.restart(self._now)
 

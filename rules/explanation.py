@@ -9,11 +9,11 @@ from drivers.reading import Millis, Quality, Value
 from rules.alarm import Condition
 from rules.cell import Cell
 from rules.monitor import Monitor
-from rules.network import Tree, judge_of
+from rules.network import Branch, Crowd, Tree, judge_of, parts_of
 from rules.tree import Operand
 from rules.truth import Truth
 
-Awaiting = Literal["nothing", "raise", "clear", "data", "hours", "reset"]
+Awaiting = Literal["nothing", "raise", "clear", "data", "hours", "reset", "suppressed", "confirmation"]
 _WORDS: dict[Awaiting, str] = {
     "nothing": "nothing is due",
     "raise": "raises",
@@ -21,6 +21,8 @@ _WORDS: dict[Awaiting, str] = {
     "data": "waits for data",
     "hours": "not active now",
     "reset": "waits for a reset",
+    "suppressed": "suppressed for now",
+    "confirmation": "waits to see it again",
 }
 
 
@@ -45,7 +47,8 @@ class ExplainedLeaf:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedBranch:
-    """`all`, `any`, `not` or `n_of` over others."""
+    """`all`, `any`, `not`, `n_of`, `for` or `across` over others. `n` is the number of `n_of`, and of
+    `across` how many members there are."""
 
     kind: str
     n: int
@@ -100,6 +103,10 @@ def _awaited(monitor: Monitor, at: Millis) -> tuple[Awaiting, Millis | None]:
     runs = state.condition in (Condition.PENDING, Condition.CLEARING)
     if not monitor.armed:
         return "hours", None
+    if state.hushed and not state.is_raised:
+        return "suppressed", None
+    if state.sighted:
+        return "confirmation", None
     if monitor.doubtful or (runs and monitor.truth is None):
         return "data", None
     if runs and monitor.due is not None:
@@ -113,8 +120,12 @@ def _awaited(monitor: Monitor, at: Millis) -> tuple[Awaiting, Millis | None]:
 def _node(tree: Tree, at: Millis) -> ExplainedBranch | ExplainedLeaf:
     if isinstance(tree, Cell):
         return _leaf(tree, at)
-    parts = tuple(_node(part, at) for part in tree.parts)
-    return ExplainedBranch(tree.kind, tree.n, judge_of(tree)(), parts)
+    parts = tuple(_node(part, at) for part in parts_of(tree))
+    if isinstance(tree, Branch):
+        return ExplainedBranch(tree.kind, tree.n, judge_of(tree)(), parts)
+    if isinstance(tree, Crowd):
+        return ExplainedBranch("across", len(parts), judge_of(tree)(), parts)
+    return ExplainedBranch("for", 0, judge_of(tree)(), parts)
 
 
 def _leaf(cell: Cell, at: Millis) -> ExplainedLeaf:

@@ -21,27 +21,16 @@ Later = Annotated[SkipJsonSchema[None], BeforeValidator(_refuse), Field(default=
 
 
 class LaterInRule(Settings):
-    """Keys of a rule that come later: commands, findings, and what ties rules to each other."""
+    """Keys of a rule that come later: commands and findings."""
 
     do: Later
     steps: Later
     restore: Later
     finding: Later
-    confirm: Later
-    suppress_when: Later
-    parent_of: Later
-    supervise: Later
-    tests: Later
-    min_active: Later
-    realarm: Later
 
 
 class LaterInNode(Settings):
     """Keys of a condition that come later."""
 
-    across: Later
     window: Later
     bucket: Later
-    for_: Annotated[
-        SkipJsonSchema[None], BeforeValidator(_refuse), Field(default=None, alias="for", exclude=True)
-    ]

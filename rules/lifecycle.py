@@ -22,6 +22,10 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 AUTO_ACK_MS = 86_400_000
 """A returned, unacknowledged alarm of priority 3 or 4 acknowledges itself after a day."""
 AUTO_ACK_FROM = 3
+CHATTER = ((3, 60_000), (6, 3_600_000))
+"""So many raises in so long are chattering (ISA-18.2: three in a minute)."""
+CHATTER_QUIET_MS = 600_000
+"""A chattering alarm clears after so long without its condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,12 @@ class Timing:
     for_ms: Millis = 0
     clear_for_ms: Millis = 0
     latch: bool = False
+    min_active_ms: Millis = 0
+    confirm: int = 1
+    """How many episodes `confirm_ms` apart at most make an alarm."""
+    confirm_ms: Millis = 0
+    may_chatter: bool = False
+    """Whether an alarm that comes too often is held; never what saves lives."""
 
 
 class Cause(NamedTuple):
@@ -55,9 +65,9 @@ def base36(number: int) -> str:
 def due(state: AlarmState, timing: Timing) -> Millis | None:
     """When the state changes by itself if nothing else happens; None for never."""
     if state.condition is Condition.PENDING:
-        return state.since + timing.for_ms
+        return None if state.sighted else state.since + timing.for_ms
     if state.condition is Condition.CLEARING:
-        return state.since + timing.clear_for_ms
+        return _clears(state, timing)
     waits = state.condition is Condition.NORMAL and not state.acked and not state.latched
     if waits and state.priority >= AUTO_ACK_FROM and state.cleared_at is not None:
         return state.cleared_at + AUTO_ACK_MS
@@ -68,7 +78,7 @@ def becomes_true(state: AlarmState, at: Millis, timing: Timing, cause: Cause) ->
     """The condition is true at `at`; nothing when it was already pending or active."""
     if state.condition is Condition.NORMAL:
         if timing.for_ms <= 0:
-            return [_raised(state, at, timing, cause)]
+            return [_seen(state, at, timing, cause)]
         pended = replace(state, condition=Condition.PENDING, since=at)
         return [Transition(Change.PENDED, pended, at)]
     if state.condition is Condition.CLEARING:
@@ -82,9 +92,9 @@ def becomes_false(state: AlarmState, at: Millis, timing: Timing) -> list[Transit
     if state.condition is Condition.PENDING:
         return [drop(state, at)]
     if state.condition is Condition.ACTIVE:
-        if timing.clear_for_ms <= 0:
-            return [_cleared(state, at)]
         clearing = replace(state, condition=Condition.CLEARING, since=at)
+        if _clears(clearing, timing) <= at:
+            return [_cleared(state, at)]
         return [Transition(Change.CLEARING, clearing, at)]
     return []
 
@@ -95,7 +105,7 @@ def elapse(state: AlarmState, timing: Timing, cause: Cause) -> list[Transition]:
     if at is None:
         return []
     if state.condition is Condition.PENDING:
-        return [_raised(state, at, timing, cause)]
+        return [_seen(state, at, timing, cause)]
     if state.condition is Condition.CLEARING:
         return [_cleared(state, at)]
     return acknowledge(state, "auto", "", at)
@@ -103,7 +113,8 @@ def elapse(state: AlarmState, timing: Timing, cause: Cause) -> list[Transition]:
 
 def drop(state: AlarmState, at: Millis) -> Transition:
     """Pending ends without an alarm."""
-    return Transition(Change.DROPPED, replace(state, condition=Condition.NORMAL, since=at), at)
+    dropped = replace(state, condition=Condition.NORMAL, since=at, sighted=False)
+    return Transition(Change.DROPPED, dropped, at)
 
 
 def restart(state: AlarmState, at: Millis) -> Transition:
@@ -136,8 +147,11 @@ def close(state: AlarmState, at: Millis) -> list[Transition]:
         acked=True,
         latched=False,
         stale=False,
+        suppressed_by="",
+        held_until=None,
+        shelved_until=None,
     )
-    return [Transition(Change.CLOSED, closed, at, notify=raised)]
+    return [Transition(Change.CLOSED, closed, at, notify=raised and state.told)]
 
 
 def mark(state: AlarmState, *, stale: bool, at: Millis) -> list[Transition]:
@@ -164,9 +178,54 @@ def reset(state: AlarmState, user: str, note: str, at: Millis) -> list[Transitio
     return [Transition(Change.RESET, replace(seen, latched=False, note=note or state.note), at)]
 
 
+def _seen(state: AlarmState, at: Millis, timing: Timing, cause: Cause) -> Transition:
+    """An alarm, or one of the sightings that it takes to make one: then pending goes on until the
+    condition ends."""
+    if timing.confirm <= 1:
+        return _raised(state, at, timing, cause)
+    seen = (*(when for when in state.sightings if at - when < timing.confirm_ms), at)
+    if len(seen) >= timing.confirm:
+        return _raised(replace(state, sightings=()), at, timing, cause)
+    since = at if state.condition is Condition.NORMAL else state.since
+    noted = replace(state, condition=Condition.PENDING, since=since, sightings=seen, sighted=True)
+    return Transition(Change.NOTED, noted, at)
+
+
+def _clears(state: AlarmState, timing: Timing) -> Millis:
+    """When a clearing alarm is normal."""
+    wait = max(timing.clear_for_ms, CHATTER_QUIET_MS) if state.chattering else timing.clear_for_ms
+    least = (state.raised_at or 0) + timing.min_active_ms if timing.min_active_ms else 0
+    return max(state.since + wait, least)
+
+
+def _chatters(raises: tuple[Millis, ...]) -> bool:
+    return any(len(raises) >= n and raises[-1] - raises[-n] <= span for n, span in CHATTER)
+
+
+def shelve(state: AlarmState, user: str, reason: str, until: Millis, at: Millis) -> list[Transition]:
+    """A person puts it aside until then, for a reason: it goes on, and nobody hears of it."""
+    shelved = replace(state, shelved_until=until, shelved_by=user, shelved_reason=reason)
+    return [Transition(Change.SHELVED, shelved, at)]
+
+
+def unshelve(state: AlarmState, at: Millis) -> list[Transition]:
+    """Its time on the shelf is over; one that is still there makes itself heard again."""
+    if state.shelved_until is None:
+        return []
+    back = replace(state, shelved_until=None, shelved_by="", shelved_reason="")
+    return [Transition(Change.UNSHELVED, back, at)]
+
+
+def realarm(state: AlarmState, at: Millis) -> list[Transition]:
+    """Seen long ago and still there: unacknowledged again (OPC UA ReAlarmTime)."""
+    again = replace(state, acked=False, acked_by="", acked_at=None)
+    return [Transition(Change.REALARMED, again, at)]
+
+
 def _raised(state: AlarmState, at: Millis, timing: Timing, cause: Cause) -> Transition:
     # Two occurrences of one instance in one millisecond still need two names.
     stamp = at if state.raised_at is None else max(at, state.raised_at + 1)
+    raises = (*state.raises, at)[-CHATTER[-1][0] :] if timing.may_chatter else ()
     raised = replace(
         state,
         condition=Condition.ACTIVE,
@@ -185,10 +244,30 @@ def _raised(state: AlarmState, at: Millis, timing: Timing, cause: Cause) -> Tran
         value=cause.value,
         unit=cause.unit,
         message=cause.message,
+        raises=raises,
+        chattering=_chatters(raises),
+        sighted=False,
+        told=False,
+        held_until=None,
+        suppressed_by="",
+        digest="",
+        first_out=False,
     )
     return Transition(Change.RAISED, raised, at, notify=True)
 
 
 def _cleared(state: AlarmState, at: Millis) -> Transition:
-    cleared = replace(state, condition=Condition.NORMAL, since=at, cleared_at=at)
-    return Transition(Change.CLEARED, cleared, at, notify=True)
+    # Nobody was told of it, so nobody has to say that he saw it.
+    acked = state.acked or bool(state.suppressed_by) or state.held_until is not None
+    cleared = replace(
+        state,
+        condition=Condition.NORMAL,
+        since=at,
+        cleared_at=at,
+        acked=acked,
+        suppressed_by="",
+        held_until=None,
+        raises=() if state.chattering else state.raises,
+        chattering=False,
+    )
+    return Transition(Change.CLEARED, cleared, at, notify=state.told)

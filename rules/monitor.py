@@ -4,19 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from drivers.reading import Millis
+from drivers.settings import millis
 from rules import lifecycle
 from rules.agenda import Agenda
-from rules.alarm import AlarmState, Condition, Transition
+from rules.alarm import AlarmState, Change, Condition, Transition
 from rules.cell import Cell
+from rules.delay import Delay
+from rules.group import Group
 from rules.lifecycle import Cause, Timing
-from rules.network import Tree, cells_of, gap_ms, judge_of
+from rules.network import Tree, cells_of, delays_of, gap_ms, groups_of, judge_of
 from rules.rulebook import Rule
 from rules.tree import ABSENCE
 from rules.truth import Truth
 
 _ON_LOSS: dict[str, Truth] = {"raise": True, "clear": False, "hold": None, "ignore": None}
+
+
+class Announcing(Protocol):
+    """Who decides which transitions a person hears of."""
+
+    def judge(self, monitor: Monitor, transition: Transition) -> Transition:
+        """The same transition, with what lies over the state and whether it is told."""
+        ...
+
+
+def timing_of(rule: Rule) -> Timing:
+    """What of a rule drives the life of its alarms."""
+    confirm = rule.confirm
+    return Timing(
+        for_ms=rule.for_ms,
+        clear_for_ms=rule.clear_for_ms,
+        latch=rule.latch,
+        min_active_ms=millis(rule.min_active),
+        confirm=1 if confirm is None else confirm.occurrences,
+        confirm_ms=0 if confirm is None else millis(confirm.within),
+        may_chatter=rule.alarm.prio > 1,
+    )
 
 
 class Monitor:
@@ -27,15 +53,29 @@ class Monitor:
     of its points decides.
     """
 
-    def __init__(self, rule: Rule, state: AlarmState, agenda: Agenda, woken: list[Monitor]) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        state: AlarmState,
+        agenda: Agenda,
+        woken: list[Monitor],
+        announcer: Announcing,
+    ) -> None:
         self.rule = rule
         self.state = state
+        self.parents: list[Monitor] = []
+        self.children: list[Monitor] = []
         self.armed = True
         self.doubtful = False
         self.woken = False
         self.truth: Truth = None
         self.cells: tuple[Cell, ...] = ()
-        self._timing = Timing(rule.for_ms, rule.clear_for_ms, rule.latch)
+        self._timing = timing_of(rule)
+        self._announcer = announcer
+        self._delays: tuple[Delay, ...] = ()
+        self._groups: tuple[Group, ...] = ()
+        self._hush: Callable[[], Truth] | None = None
+        self._extend = 0 if rule.suppress_when is None else millis(rule.suppress_when.extend)
         self._agenda = agenda
         self._woken = woken
         self._clock: Millis = 0
@@ -43,11 +83,14 @@ class Monitor:
         self._gap: Millis = 0
         self._judge: Callable[[], Truth] = lambda: None
 
-    def plant(self, tree: Tree) -> None:
-        """Gives it its compiled tree; called once, before any reading."""
+    def plant(self, tree: Tree, hush: Tree | None = None) -> None:
+        """Gives it its compiled condition and what suppresses it; called once, before any reading."""
         self.tree = tree
         self.cells = cells_of(tree)
+        self._delays = delays_of(tree)
+        self._groups = groups_of(tree)
         self._judge = judge_of(tree)
+        self._hush = None if hush is None else judge_of(hush)
         self._gap = gap_ms(max(track.every_ms for cell in self.cells for track in cell.tracks))
 
     def restore(self) -> None:
@@ -55,6 +98,8 @@ class Monitor:
         tells, and the state waits for a live reading."""
         self._frozen_since = self.state.since
         self.seed()
+        for delay, since in zip(self._delays, self.state.timers, strict=False):
+            delay.resume(since)
         self._schedule()
 
     def seed(self) -> None:
@@ -62,6 +107,8 @@ class Monitor:
         held = self.state.condition in (Condition.PENDING, Condition.ACTIVE)
         for cell in self.cells:
             cell.held = held
+        for group in self._groups:
+            group.held = held
 
     # -- called by leaves
 
@@ -82,13 +129,16 @@ class Monitor:
     def settle(self, at: Millis, *, live: bool) -> Sequence[Transition]:
         """Takes the tree's present truth into the state. `live` is false when time alone woke it."""
         self.woken = False
+        at = self._advance(at)
+        done: list[Transition] = []
+        self._note(done, at)
         truth = self._judge()
-        done = self._forget(at)
+        self._forget(done, at)
         if live:
             self.doubtful = False
-        elif self.doubtful and truth is not None:
-            return done
-        return [*done, *self._step(truth, at)] if self.armed else done
+        if self.armed and not (self.doubtful and truth is not None):
+            self._step(done, truth, at)
+        return self._end(done)
 
     def arm(self, armed: bool, at: Millis) -> Sequence[Transition]:
         """Its active time begins or ends."""
@@ -99,24 +149,27 @@ class Monitor:
             return self.settle(at, live=False)
         self.truth = None
         self._frozen_since = None
-        return self._commit(lifecycle.disarm(self.state, self._advance(at)))
+        return self.commit(lifecycle.disarm(self.state, self._advance(at)))
 
     def fire(self, due: Millis) -> None:
         """A timer of the state has come, unless the state changed meanwhile."""
-        if self.due == due:
+        if due in (self.due, self.state.hushed_until):
             self.wake()
 
     def reconcile(self, at: Millis) -> None:
         """After history was replayed: where it agrees with the restored state and is fresh, the
         state goes on as if never interrupted; else the next live reading decides."""
         self.woken = False
-        newest = max((track.at or 0 for cell in self.cells for track in cell.tracks), default=0)
+        tracks = [track for cell in self.cells for track in cell.tracks]
+        newest = max((max(track.at or 0, track.heard_at) for track in tracks), default=0)
         expected = self.state.condition in (Condition.PENDING, Condition.ACTIVE)
+        self._update(at)
         truth = self._judge()
         if truth is not expected:
             self.seed()
             for cell in self.cells:
                 cell.truth = cell.judge(at)
+            self._update(at)
             truth = self._judge()
         self.doubtful = False
         self._frozen_since = max(newest, self.state.since)
@@ -131,11 +184,11 @@ class Monitor:
 
     def acknowledge(self, user: str, note: str, at: Millis) -> Sequence[Transition]:
         """A person has seen it."""
-        return self._commit(lifecycle.acknowledge(self.state, user, note, at))
+        return self.commit(lifecycle.acknowledge(self.state, user, note, at))
 
     def reset(self, user: str, note: str, at: Millis) -> Sequence[Transition]:
         """A person lets the latch go."""
-        return self._commit(lifecycle.reset(self.state, user, note, at))
+        return self.commit(lifecycle.reset(self.state, user, note, at))
 
     def shift(self, step: Millis) -> None:
         """Moves the running timers, after the clock was stepped."""
@@ -144,6 +197,15 @@ class Monitor:
             self.state = replace(self.state, since=self.state.since + step)
         if self._frozen_since is not None:
             self._frozen_since += step
+        for delay in self._delays:
+            delay.shift(step)
+        state = self.state
+        self.state = replace(
+            state,
+            timers=tuple(None if since is None else since + step for since in state.timers),
+            held_until=None if state.held_until is None else state.held_until + step,
+            hushed_until=None if state.hushed_until is None else state.hushed_until + step,
+        )
 
     @property
     def due(self) -> Millis | None:
@@ -152,17 +214,39 @@ class Monitor:
 
     # -- inside
 
-    def _forget(self, at: Millis) -> Sequence[Transition]:
+    def _forget(self, done: list[Transition], at: Millis) -> None:
         """An alarm that came back and was never acknowledged lets go after its time."""
         due = self.due
-        if self.state.condition is not Condition.NORMAL or due is None or due > at:
-            return ()
-        return self._commit(lifecycle.elapse(self.state, self._timing, Cause()))
+        if self.state.condition is Condition.NORMAL and due is not None and due <= at:
+            self._apply(done, lifecycle.elapse(self.state, self._timing, Cause()))
 
-    def _step(self, truth: Truth, at: Millis) -> Sequence[Transition]:
-        at = self._advance(at)
+    def _update(self, at: Millis) -> None:
+        for delay in self._delays:
+            delay.update(at)
+
+    def _note(self, done: list[Transition], at: Millis) -> None:
+        """Inner timers and what suppresses it, as of now; what changed is for the record."""
+        state = self.state
+        if self._delays:
+            self._update(at)
+            state = replace(state, timers=tuple(delay.since for delay in self._delays))
+        if self._hush is not None:
+            state = self._hushed(state, self._hush(), at)
+        if state != self.state:
+            self._apply(done, [Transition(Change.NOTED, state, at)])
+
+    def _hushed(self, state: AlarmState, truth: Truth, at: Millis) -> AlarmState:
+        if truth is True:
+            return replace(state, hushed=True, hushed_until=None)
+        until = state.hushed_until
+        if truth is False and state.hushed and until is None:
+            until = at + self._extend
+        if until is not None and until <= at:
+            return replace(state, hushed=False, hushed_until=None)
+        return replace(state, hushed_until=until)
+
+    def _step(self, done: list[Transition], truth: Truth, at: Millis) -> None:
         lost = truth is None and any(cell.lost for cell in self.cells)
-        done: list[Transition] = []
         if lost:
             truth = _ON_LOSS[self.rule.nodata.then]
             self._apply(done, lifecycle.mark(self.state, stale=self.rule.nodata.then != "ignore", at=at))
@@ -171,14 +255,17 @@ class Monitor:
         self.truth = truth
         if truth is None:
             self._freeze(done, at, lost)
-            return self._commit(done)
+            return
         self._thaw(done, truth, at)
+        if truth and self.state.hushed and not self.state.is_raised:
+            if self.state.condition is Condition.PENDING:
+                self._apply(done, [lifecycle.drop(self.state, at)])
+            return
         if truth:
             self._apply(done, lifecycle.becomes_true(self.state, at, self._timing, self._cause(at)))
         else:
             self._apply(done, lifecycle.becomes_false(self.state, at, self._timing))
         self._elapse(done, truth, at)
-        return self._commit(done)
 
     def _freeze(self, done: list[Transition], at: Millis, lost: bool) -> None:
         """Unknown: a pending alarm is given up when data are lost; all else waits as it is."""
@@ -206,22 +293,32 @@ class Monitor:
         if condition is not Condition.NORMAL and truth is (condition is Condition.PENDING):
             self._apply(done, lifecycle.elapse(self.state, self._timing, self._cause(at)))
 
-    def _apply(self, done: list[Transition], transitions: list[Transition]) -> None:
+    def _apply(self, done: list[Transition], transitions: Sequence[Transition]) -> None:
         for transition in transitions:
-            self.state = transition.state
-            done.append(transition)
+            judged = self._announcer.judge(self, transition)
+            self.state = judged.state
+            done.append(judged)
 
-    def _commit(self, transitions: list[Transition]) -> Sequence[Transition]:
-        for transition in transitions:
-            self.state = transition.state
-        if transitions:
+    def commit(self, transitions: Sequence[Transition]) -> Sequence[Transition]:
+        """Takes transitions of its own state as they are; gives them as they are told."""
+        done: list[Transition] = []
+        self._apply(done, transitions)
+        return self._end(done)
+
+    def lay_over(self, transition: Transition) -> Transition:
+        """Takes a transition that only concerns what lies over the state, and is judged already."""
+        self.state = transition.state
+        return transition
+
+    def _end(self, done: list[Transition]) -> Sequence[Transition]:
+        if done:
             self._schedule()
-        return transitions
+        return done
 
     def _schedule(self) -> None:
-        due = self.due
-        if due is not None:
-            self._agenda.add(due, self)
+        for due in (self.due, self.state.hushed_until):
+            if due is not None:
+                self._agenda.add(due, self)
 
     def _advance(self, at: Millis) -> Millis:
         """Event time never runs back for one alarm, whatever order its points report in."""

@@ -9,10 +9,14 @@ from drivers.reading import Millis, Value
 from drivers.settings import millis
 from rules import truth as kleene
 from rules.agenda import Agenda
-from rules.binding import Instance, PointRef
-from rules.cell import Cell, Comparing, Description, Filling, Owner, Probe, Standing
+from rules.binding import Instance, PointRef, members
+from rules.cell import Cell, Comparing, Description, Filling, Online, Owner, Probe, Standing
 from rules.comparison import Compare, comparison, resolve
+from rules.delay import Delay
+from rules.group import Group
+from rules.presence import DERIVED, Presence
 from rules.rulebook import NoData
+from rules.site import SiteInfo
 from rules.track import Basis, FadingWindow, Track, Watch
 from rules.tree import WINDOWED, Node
 from rules.truth import Judge
@@ -33,17 +37,38 @@ class Branch:
     """An inner node at work: `all`, `any`, `not` or `n_of` over others."""
 
     kind: str
-    parts: tuple[Branch | Cell, ...]
+    parts: tuple[Tree, ...]
     n: int = 0
 
 
-Tree = Branch | Cell
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A part of a condition with a `for` of its own."""
+
+    part: Tree
+    delay: Delay
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """A group that a condition looks across, one tree for each member."""
+
+    parts: tuple[Tree, ...]
+    scopes: tuple[str, ...]
+    group: Group
+
+
+Tree = Branch | Cell | Waiting | Crowd
 
 
 def judge_of(tree: Tree) -> Judge:
     """The closure that gives a tree's present truth."""
     if isinstance(tree, Cell):
         return lambda: tree.truth
+    if isinstance(tree, Waiting):
+        return tree.delay.judge
+    if isinstance(tree, Crowd):
+        return tree.group.judge
     parts = [judge_of(part) for part in tree.parts]
     if tree.kind == "not":
         return kleene.not_of(parts[0])
@@ -58,7 +83,26 @@ def cells_of(tree: Tree) -> tuple[Cell, ...]:
     """All leaves of a tree, in the order written."""
     if isinstance(tree, Cell):
         return (tree,)
-    return tuple(cell for part in tree.parts for cell in cells_of(part))
+    return tuple(cell for part in parts_of(tree) for cell in cells_of(part))
+
+
+def parts_of(tree: Tree) -> tuple[Tree, ...]:
+    """The trees right below."""
+    if isinstance(tree, Cell):
+        return ()
+    return (tree.part,) if isinstance(tree, Waiting) else tree.parts
+
+
+def delays_of(tree: Tree) -> tuple[Delay, ...]:
+    """All inner timers, the innermost first."""
+    inner = tuple(delay for part in parts_of(tree) for delay in delays_of(part))
+    return (*inner, tree.delay) if isinstance(tree, Waiting) else inner
+
+
+def groups_of(tree: Tree) -> tuple[Group, ...]:
+    """All groups that are looked across, the innermost first."""
+    inner = tuple(group for part in parts_of(tree) for group in groups_of(part))
+    return (*inner, tree.group) if isinstance(tree, Crowd) else inner
 
 
 def gap_ms(every_ms: Millis) -> Millis:
@@ -75,7 +119,9 @@ def silence_ms(every_ms: Millis) -> Millis:
 class Network:
     """Everything that readings flow through. One track per point, one window per (point, agg, over)."""
 
-    def __init__(self, agenda: Agenda) -> None:
+    def __init__(self, agenda: Agenda, site: SiteInfo) -> None:
+        self.presences: dict[str, Presence] = {}
+        self._site = site
         self.tracks: dict[tuple[str, str], Track] = {}
         self.watches: dict[tuple[str, str, Basis, Millis, Millis], Watch] = {}
         self._windows: dict[tuple[str, str, str, Millis, str], FadingWindow] = {}
@@ -85,8 +131,19 @@ class Network:
         self, node: Node, instance: Instance, params: Mapping[str, float], nodata: NoData, owner: Owner
     ) -> Tree | None:
         """The tree of one instance; None for a part whose optional roles are not bound."""
+        tree = self._bare(node, instance, params, nodata, owner)
+        if tree is None or node.for_ is None:
+            return tree
+        return Waiting(tree, Delay(judge_of(tree), millis(node.for_), self._agenda, owner))
+
+    def _bare(
+        self, node: Node, instance: Instance, params: Mapping[str, float], nodata: NoData, owner: Owner
+    ) -> Tree | None:
+        """The tree without the node's own `for`."""
         if node.p is not None:
             return self._leaf(node, instance.roles[node.p], params, nodata, owner)
+        if node.across is not None:
+            return self._crowd(node, instance, params, nodata, owner)
         compiled = [self.compile(child, instance, params, nodata, owner) for _, child in node.children]
         parts = tuple(part for part in compiled if part is not None)
         if not parts:
@@ -95,12 +152,38 @@ class Network:
             return Branch("n_of", parts, min(node.n_of.n, len(parts)))
         return Branch("all" if node.all_ is not None else "any" if node.any_ is not None else "not", parts)
 
+    def _crowd(
+        self, node: Node, instance: Instance, params: Mapping[str, float], nodata: NoData, owner: Owner
+    ) -> Tree | None:
+        across, val = node.across, resolve(node.val, params)
+        if across is None or val is None:
+            return None
+        trees = {
+            member.scope: tree
+            for member in members(across, instance, self._site)
+            if (tree := self.compile(across.of, member, params, nodata, owner)) is not None
+        }
+        if not trees:
+            return None
+        compare = comparison(node.op or "ge", val, resolve(node.clear, params))
+        group = Group([judge_of(tree) for tree in trees.values()], across.agg == "share", compare)
+        return Crowd(tuple(trees.values()), tuple(trees), group)
+
     def begin(self, at: Millis) -> None:
         """The engine starts: silence is counted from now where nothing ever came."""
         for track in self.tracks.values():
             track.armed_at = at
         for watch in self.watches.values():
             watch.schedule()
+
+    def lookback(self) -> dict[tuple[str, str], Millis]:
+        """The longest window, or time without change, that is looked at of each point."""
+        longest: dict[tuple[str, str], Millis] = {}
+        spans = [((key[0], key[1]), key[3]) for key in self._windows]
+        spans += [((key[0], key[1]), key[3]) for key in self.watches if key[2] == "changed"]
+        for point, span in spans:
+            longest[point] = max(span, longest.get(point, 0))
+        return longest
 
     def catch_up(self, at: Millis) -> None:
         """After history was replayed: windows and watches as they stand at `at`."""
@@ -138,6 +221,8 @@ class Network:
     ) -> Cell:
         tracks = [self._track(ref) for ref in refs]
         description = _describe(node, refs[0], params)
+        if node.agg == "last" and refs[0].point in DERIVED:
+            return self._online(tracks[0], owner, description)
         if node.agg == "absent":
             span = silence_ms(refs[0].every_ms) if node.over is None else millis(node.over)
             watch = self._watch(tracks[0], "live", span, span)
@@ -175,11 +260,24 @@ class Network:
         ramps = _ramp_watches(self._watch, tracks, description) if node.agg == "since_change" else []
         return _attach(cell, tracks, [*loss, *ramps])
 
+    def _online(self, track: Track, owner: Owner, description: Description) -> Cell:
+        """Whether a device answers: by what is read of it, and false once it fell silent."""
+        span = silence_ms(track.every_ms)
+        watch = self._watch(track, "good", span, span)
+
+        def probe(_: Millis) -> Value | None:
+            return False if watch.lapsed else None if watch.unsure else track.value
+
+        cell = Online(description, [track], (), owner, probe=probe, compare=_comparison(description))
+        return _attach(cell, [track], [watch])
+
     def _track(self, ref: PointRef) -> Track:
         key = (ref.device, ref.point)
         track = self.tracks.get(key)
         if track is None:
             track = self.tracks[key] = Track(ref.device, ref.point, ref.unit, ref.every_ms)
+            if ref.point in DERIVED:
+                self.presences[ref.device] = Presence(track)
         return track
 
     def _watch(self, track: Track, basis: Basis, span: Millis, first_span: Millis) -> Watch:

@@ -17,6 +17,7 @@ from rules.site import Tag
 from rules.text import Text
 from rules.timetable import ActiveTime
 from rules.tree import Node, Path, Role
+from rules.trial import Trial
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 ParamName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
@@ -113,6 +114,19 @@ class NoData(Settings):
     max: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(minutes=30)
 
 
+class Confirm(Settings):
+    """An alarm only at the `occurrences`-th episode within so long; those before are sightings."""
+
+    occurrences: Annotated[int, Field(ge=2, le=50)]
+    within: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=90))]
+
+
+class SuppressWhen(Node):
+    """While this holds, and for `extend` after, nothing is raised; what was raised goes on and may clear."""
+
+    extend: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=1))] = timedelta(0)
+
+
 class AlarmSpec(Settings):
     """Who must do what, and why: an alarm without these is refused (ISA-18.2, rationalisation)."""
 
@@ -134,12 +148,25 @@ class Rule(LaterInRule):
     when: Node
     for_: Annotated[Duration, Field(ge=timedelta(0))] = Field(default=timedelta(0), alias="for")
     clear_for: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(0)
+    min_active: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(0)
+    realarm: Annotated[Duration, Field(ge=timedelta(minutes=1))] | None = Field(
+        default=None, description="acknowledged and still there after so long: unacknowledged again"
+    )
+    confirm: Confirm | None = None
+    suppress_when: SuppressWhen | None = None
+    parent_of: tuple[Id, ...] = Field(
+        default=(), description="rules whose alarms on the devices of this scope it explains and hides"
+    )
+    supervise: tuple[Id, ...] = Field(
+        default=(), description="rules of priority 1: this one is only for the devices that they watch"
+    )
     latch: bool = Field(default=False, description="after clearing it waits for an explicit reset")
     shelvable: bool = True
     nodata: NoData = NoData()
     alarm: AlarmSpec
     source: Annotated[str, Field(description="where the figures come from")] = ""
     verified: bool = Field(default=False, description="the figures were read in the source")
+    tests: tuple[Trial, ...] = Field(default=(), description="played at load; a rule that fails is not armed")
 
     @field_validator("when", mode="after")
     @classmethod
@@ -156,6 +183,12 @@ class Rule(LaterInRule):
             raise ValueError(
                 "a priority 1 alarm may not take lost data for normal: nodata.then hold or raise"
             )
+        if self.supervise and self.alarm.prio != 1:
+            raise ValueError("a rule that supervises life safety has priority 1")
+        if self.supervise and self.scope.each != "device":
+            raise ValueError("a rule that supervises is for each device")
+        if self.id in self.parent_of:
+            raise ValueError("a rule cannot be its own parent")
         return self
 
     @cached_property
@@ -168,9 +201,11 @@ class Rule(LaterInRule):
         kept = self.model_dump(
             mode="json",
             by_alias=True,
-            exclude={"alarm", "source", "verified", "shelvable", "id", "params"},
+            exclude={
+                "alarm", "source", "verified", "shelvable", "id", "params", "tests", "parent_of", "realarm",
+            },
             exclude_defaults=True,
-        )
+        )  # fmt: skip
         return json.dumps(kept, sort_keys=True, ensure_ascii=False)
 
     @property

@@ -32,7 +32,8 @@ class SpaceInfo:
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """One device: where it stands, how often it reports (0 = when it likes), its points and their units.
+    """One device: where it stands, how often it reports (0 = when it likes), its points and their units,
+    and the line it hangs on (empty for none).
 
     Units are UCUM; `bool` marks a switch and `text` a text.
     """
@@ -42,6 +43,7 @@ class DeviceInfo:
     kind: str
     every_ms: Millis
     points: Mapping[str, str]
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class SiteInfo:
         return {space.id: space for space in self.spaces}
 
     @cached_property
+    def device_by_id(self) -> Mapping[str, DeviceInfo]:
+        """The devices by their id."""
+        return {device.id: device for device in self.devices}
+
+    @cached_property
     def devices_below(self) -> Mapping[str, tuple[DeviceInfo, ...]]:
         """Space id -> the devices in it or in any space inside it, in the site's order."""
         found: dict[str, list[DeviceInfo]] = {}
@@ -69,6 +76,24 @@ class SiteInfo:
             for space in self.chain(device.space):
                 found.setdefault(space, []).append(device)
         return {space: tuple(devices) for space, devices in found.items()}
+
+    @cached_property
+    def devices_on(self) -> Mapping[str, tuple[DeviceInfo, ...]]:
+        """Line id -> the devices on it, lines and devices in the site's order."""
+        found: dict[str, list[DeviceInfo]] = {}
+        for device in self.devices:
+            if device.line:
+                found.setdefault(device.line, []).append(device)
+        return {line: tuple(devices) for line, devices in found.items()}
+
+    def building_of(self, scope: str) -> str:
+        """The nearest building around a space or a device, the site where there is none."""
+        device = self.device_by_id.get(scope)
+        for space in self.chain(scope if device is None else device.space):
+            info = self.space_by_id.get(space)
+            if info is not None and info.kind == "building":
+                return space
+        return self.id
 
     def chain(self, space: str) -> Iterator[str]:
         """A space's id and those around it, from the inside out; ends at an unknown id or a circle."""

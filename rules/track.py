@@ -47,7 +47,8 @@ class Track:
     """The newest good value of one point, its windows, and the leaves that look at it.
 
     `at` is the event time of that value, `live_at` of the last live one, `changed_at`
-    of the last change; None before the first. Bad readings leave no mark here.
+    of the last change; None before the first. Of bad readings only `heard_at` knows: they show
+    that somebody was listening.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Track:
         "changed_at",
         "device",
         "every_ms",
+        "heard_at",
         "lapsed",
         "live_at",
         "point",
@@ -75,6 +77,7 @@ class Track:
         self.value: Value | None = None
         self.at: Millis | None = None
         self.live_at: Millis | None = None
+        self.heard_at: Millis = 0
         self.changed_at: Millis | None = None
         self.windows: list[FadingWindow] = []
         self.cells: list[Refreshable] = []
@@ -86,6 +89,7 @@ class Track:
         at, value = reading.at, reading.value
         if reading.quality is not Quality.GOOD or value is None:
             counts.bad += 1
+            self.heard_at = max(self.heard_at, at)
             return
         if reading.origin is Origin.BACKFILL:
             counts.backfill += 1
@@ -118,6 +122,21 @@ class Track:
             for cell in self.cells:
                 cell.refresh_quietly(at)
 
+    def heard(self, value: bool, at: Millis) -> None:
+        """Takes a sign of life, or of death, of a device: cheap where it is the same as before."""
+        if self.at is not None and at < self.at:
+            return
+        changed = value is not self.value
+        self.value = value
+        self.at = self.live_at = at
+        if changed:
+            self.changed_at = at
+        if changed or self.lapsed:
+            if self.lapsed:
+                self._revive()
+            for cell in self.cells:
+                cell.refresh(at)
+
     def basis(self, kind: Basis) -> Millis:
         """The time a watch counts from: where nothing came yet, when the engine started."""
         at = {"good": self.at, "live": self.live_at, "changed": self.changed_at}[kind]
@@ -126,6 +145,7 @@ class Track:
     def shift(self, step: Millis) -> None:
         """Moves all remembered times, after the clock was stepped."""
         self.armed_at += step
+        self.heard_at += step
         self.at = None if self.at is None else self.at + step
         self.live_at = None if self.live_at is None else self.live_at + step
         self.changed_at = None if self.changed_at is None else self.changed_at + step

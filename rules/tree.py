@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from drivers.settings import Duration, Settings
+from rules import arithmetic
 from rules.later import LaterInNode
 
 Agg = Literal[
@@ -57,11 +58,13 @@ def _known_form(operand: Operand) -> Operand:
     for part in operand if isinstance(operand, tuple) else (operand,):
         if not isinstance(part, str) or _PARAM.fullmatch(part):
             continue
-        if "param:" in part or part.startswith(("baseline:", "point:")):
+        if part.startswith(("baseline:", "point:")) or "baseline:" in part:
             raise ValueError(
-                f"{part!r}: arithmetic, baselines and other points as a value are not supported yet; "
-                "write a number, true, false, a text, or param:NAME"
+                f"{part!r}: baselines and other points as a value are not supported yet; "
+                "write a number, true, false, a text, param:NAME or arithmetic of parameters"
             )
+        if arithmetic.is_expression(part):
+            arithmetic.parse(part)
     return operand
 
 
@@ -78,16 +81,33 @@ class NOf(Settings):
         return self
 
 
+class Across(Settings):
+    """How many of a group fulfil a condition: `each` names the members as a scope does; they
+    lie in the rule's own scope, or in its building, or anywhere at the site (`in`).
+
+    `count_true` is their number, `share` their part of all that can be watched, 0 to 1.
+    """
+
+    each: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+    in_: Literal["scope", "building", "site"] = Field(default="scope", alias="in")
+    agg: Literal["count_true", "share"] = "count_true"
+    of: Node
+
+
 class Node(LaterInNode):
-    """One node: either a leaf (`p` ...) or exactly one of `all`, `any`, `not`, `n_of`.
+    """One node: a leaf (`p` ...), or exactly one of `all`, `any`, `not`, `n_of`, `across`.
 
     A leaf compares the aggregate `agg` of role `p` over the last `over` with `val`;
     once true it stays true until `clear` is passed with the same comparison. `unit`
     repeats the unit of the compared number, and is required for `rate` and `slope`.
+    `across` is compared with `op`, `val` and `clear` too. A node with `for` is true once it
+    was so long.
     """
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [key]} for key in ("p", "all", "any", "not", "n_of")]}
+        json_schema_extra={
+            "oneOf": [{"required": [key]} for key in ("p", "all", "any", "not", "n_of", "across")]
+        }
     )
 
     p: Role | None = None
@@ -103,6 +123,8 @@ class Node(LaterInNode):
     any_: tuple[Node, ...] | None = Field(default=None, alias="any")
     not_: Node | None = Field(default=None, alias="not")
     n_of: NOf | None = None
+    across: Across | None = None
+    for_: Annotated[Duration, Field(gt=timedelta(0), le=_LONGEST)] | None = Field(default=None, alias="for")
 
     @field_validator("val", "clear", mode="after")
     @classmethod
@@ -111,13 +133,19 @@ class Node(LaterInNode):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        kinds = (self.p, self.all_, self.any_, self.not_, self.n_of)
+        kinds = (self.p, self.all_, self.any_, self.not_, self.n_of, self.across)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("expected exactly one of: p (a leaf), all, any, not, n_of")
+            raise ValueError("expected exactly one of: p (a leaf), all, any, not, n_of, across")
         if () in (self.all_, self.any_):
             raise ValueError("all and any need at least one condition")
         if self.p is not None:
             self._check_leaf()
+        elif self.across is not None:
+            if self.op not in (*UPWARD, *DOWNWARD) or self.val is None:
+                raise ValueError("across needs op gt, ge, lt or le, and val")
+            if self.model_fields_set & {"agg", "over", "unit", "pick", "optional"}:
+                raise ValueError("agg, over, unit, pick and optional belong to a leaf, with p")
+            self._check_comparison()
         elif self.model_fields_set & {"agg", "over", "op", "val", "clear", "unit", "pick", "optional"}:
             raise ValueError("agg, over, op, val, clear, unit, pick and optional belong to a leaf, with p")
         return self
@@ -170,11 +198,19 @@ class Node(LaterInNode):
     @property
     def depth(self) -> int:
         """How many levels the condition has; 1 for a leaf."""
-        return 1 + max((child.depth for _, child in self.children), default=0)
+        within = () if self.across is None else (self.across.of.depth,)
+        return 1 + max((*(child.depth for _, child in self.children), *within), default=0)
 
     def leaves(self, at: Path = ()) -> Iterator[tuple[Path, Node]]:
-        """All leaves with their paths, in the order written."""
+        """All leaves about the scope itself with their paths, in the order written."""
         if self.p is not None:
             yield at, self
         for step, child in self.children:
             yield from child.leaves(at + step)
+
+    def groups(self, at: Path = ()) -> Iterator[tuple[Path, Node]]:
+        """All nodes that look across a group, with their paths, in the order written."""
+        if self.across is not None:
+            yield at, self
+        for step, child in self.children:
+            yield from child.groups(at + step)

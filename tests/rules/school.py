@@ -33,9 +33,11 @@ UNITS: Mapping[str, str] = {
 }
 
 
-def device(name: str, space: str, kind: str, points: Iterable[str], every: int = 30 * S) -> DeviceInfo:
+def device(
+    name: str, space: str, kind: str, points: Iterable[str], every: int = 30 * S, line: str = ""
+) -> DeviceInfo:
     """A device with vocabulary points."""
-    return DeviceInfo(name, space, kind, every, {point: UNITS[point] for point in points})
+    return DeviceInfo(name, space, kind, every, {point: UNITS[point] for point in points}, line)
 
 
 SPACES = (
@@ -119,8 +121,9 @@ class Run:
         now: int | None = None,
     ) -> list[Transition]:
         """One reading measured at `at`, seen at `now`."""
-        reading = reading_of(at, value, device, point, quality, origin)
-        return self._keep(self.engine.evaluate([reading], T0 + (at if now is None else now)))
+        came = T0 + (at if now is None else now)
+        reading = reading_of(at, value, device, point, quality, origin)._replace(received_at=came)
+        return self._keep(self.engine.evaluate([reading], came))
 
     def series(self, values: Mapping[int, Value], **more: Any) -> list[Transition]:
         """Several readings, each at its time."""

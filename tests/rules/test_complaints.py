@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from drivers.reading import Origin
 from rules.alarm import Change, Condition
 from rules.engine import Engine
+from rules.rehearsal import rehearse
 from rules.timetable import Calendar
-from tests.rules.school import SITE, T0, H, M, Run, S, reading_of, rule
+from tests.rules.school import SITE, T0, H, M, Run, S, device, reading_of, rule
 
 LEFT_OPEN = {"p": "contact.open", "op": "eq", "val": True, "pick": "any"}
 
@@ -241,3 +242,70 @@ def test_stored_history_from_before_a_long_stop_makes_nothing_silent() -> None:
     assert engine.tick(T0 + 2 * H + 1 * M) == []
     told = [t.state.rule for t in engine.tick(T0 + 2 * H + 6 * M) if t.notify]
     assert told == ["high", "silent"]
+
+
+# (e) a dead bus
+
+
+def test_a_dead_bus_is_one_alarm_and_one_push_whatever_hangs_on_it() -> None:
+    devices = tuple(
+        device(f"d{n}", "r301", "classroom_env", ("co2",), every=30 * S, line="bus-a") for n in range(60)
+    )
+    offline = {"p": "online", "op": "eq", "val": False}
+    down = rule(
+        id="down", scope={"each": "line"}, for_="30s", parent_of=["silent"],
+        when={"across": {"each": "device", "agg": "share", "of": offline}, "op": "ge", "val": 0.8},
+    )  # fmt: skip
+    silent = rule(id="silent", scope={"each": "device"}, when={"p": "*", "agg": "absent"})
+    run = Run(down, silent, site=replace(SITE, devices=devices))
+    for at in range(0, 30 * M, 30 * S):
+        for n in range(60):
+            run.feed(at + n * 50, 600.0 if at < 5 * M else None, device=f"d{n}")
+    assert run.told == [Change.RAISED]
+    assert sum(state.is_raised for state in run.engine.states()) == 61
+
+
+# (h) trying a rule on the past
+
+
+def test_a_rule_is_tried_on_the_past_by_the_same_engine_and_nobody_is_told() -> None:
+    past = [reading_of(n * M, 1600.0 if 20 <= n < 50 else 600.0) for n in range(90)]
+    run = Run(rule(for_="5m"))
+    for reading in past:
+        run.said += run.engine.evaluate([reading], reading.at)
+    found = rehearse([rule(for_="5m")], SITE, None, past, T0, T0 + 90 * M)
+    (raised, cleared) = [t for t in run.said if t.notify]
+    (one,) = found.occurrences
+    assert (one.raised_at, one.cleared_at) == (raised.at, cleared.at) == (T0 + 25 * M, T0 + 50 * M)
+
+
+# (i) one rule for all rooms
+
+
+def test_one_rule_watches_every_room_and_says_which_it_cannot() -> None:
+    run = Run(rule(scope={"each": "room"}))
+    (coverage,) = run.engine.coverage()
+    assert coverage.bound == ("r301", "r302")
+    assert [(gap.scope, gap.missing) for gap in coverage.unbound] == [("kitchen", ("co2",))]
+
+
+# (j) the end is never swallowed
+
+
+def test_the_end_is_told_though_the_alarm_was_shelved_or_its_parent_came_meanwhile() -> None:
+    shelved = Run(rule())
+    shelved.feed(0, 1600.0)
+    shelved.engine.shelve("high", "r301", "wang", "探头在换", T0 + 5 * H, T0 + 1 * M)
+    shelved.feed(2 * M, 600.0)
+    assert shelved.told == [Change.RAISED, Change.CLEARED]
+    parent = rule(id="parent", when={"p": "occupied", "op": "eq", "val": True}, parent_of=["high"])
+    hidden = Run(rule(), parent)
+    hidden.feed(0, 1600.0)
+    hidden.tick(1 * M)
+    hidden.feed(2 * M, True, point="occupied")
+    hidden.feed(3 * M, 600.0)
+    assert [(t.state.rule, t.change) for t in hidden.said if t.notify] == [
+        ("high", Change.ANNOUNCED),
+        ("parent", Change.RAISED),
+        ("high", Change.CLEARED),
+    ]

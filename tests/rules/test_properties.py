@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from drivers.reading import Origin, Quality, Reading
 from rules.alarm import Change, Condition, Transition
 from rules.engine import Engine
-from tests.rules.school import SITE, T0, M, S, reading_of, rule
+from tests.rules.school import ALARM, SITE, T0, M, S, reading_of, rule
 
 LONG = {"nodata": {"after": "7d"}}
 VALUES = st.sampled_from([600.0, 1340.0, 1400.0, 1499.0, 1501.0, 1700.0])
@@ -74,7 +74,9 @@ class Plain:
 def test_the_engine_does_what_the_plainest_model_does(
     course: list[Step], timing: tuple[int, int, bool]
 ) -> None:
-    engine, plain = Engine([timed(timing)], SITE, None), Plain(timing)
+    # of priority 1, since the plainest model knows nothing of chattering
+    first = timed(timing, alarm={**ALARM, "prio": 1}, shelvable=False)
+    engine, plain = Engine([first], SITE, None), Plain(timing)
     said, now = list(engine.tick(T0)), 0
     for step in course:
         for _ in range(step.after - 1):
@@ -189,3 +191,53 @@ def test_when_the_engine_is_ticked_changes_nothing_but_when_it_is_told(
         said += engine.tick(T0 + max(end, 9_000) * S)
         results.append([(t.at, t.change, t.state) for t in said])
     assert results[0] == results[1]
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.integers(1, 400),
+        st.sampled_from(["high", "low", "parent", "alone", "shelve", "unshelve", "ack", "cut"]),
+    ),
+    max_size=40,
+)
+
+
+@given(ACTS)
+@settings(deadline=None)
+def test_whatever_lies_over_it_who_heard_of_an_alarm_hears_of_its_end_once_and_nobody_else_does(
+    acts: list[tuple[int, str]],
+) -> None:
+    parent = rule(id="parent", when={"p": "occupied", "op": "eq", "val": True}, parent_of=["high"], **LONG)
+    rules = (timed((0, 60, False), realarm="10m"), parent)
+    engine = Engine(rules, SITE, None)
+    said, now = engine.tick(T0), 0
+    history: list[Reading] = []
+    for after, act in [*acts, (1, "low"), (700, "low"), (5_000, "low")]:
+        now += after * S
+        values = {
+            "high": ("co2", 1700.0),
+            "low": ("co2", 600.0),
+            "parent": ("occupied", True),
+            "alone": ("occupied", False),
+        }
+        if act in values:
+            point, value = values[act]
+            history.append(reading_of(now, value, point=point))
+            said += engine.evaluate(history[-1:], T0 + now)
+        said += engine.tick(T0 + now)
+        if act == "shelve":
+            said += engine.shelve("high", "r301", "wang", "why", T0 + now + 300 * S, T0 + now)
+        elif act == "unshelve":
+            said += engine.unshelve("high", "r301", T0 + now)
+        elif act == "ack":
+            said += engine.acknowledge("high", "r301", "wang", "", T0 + now)
+        elif act == "cut":
+            engine = Engine(rules, SITE, None, engine.states())
+            engine.warm(history, T0 + now)
+            said += engine.tick(T0 + now)
+    for occurrence in {t.state.occurrence for t in said if t.state.rule == "high" and t.state.occurrence}:
+        own = [t for t in said if t.state.occurrence == occurrence]
+        heard = [t.change for t in own if t.notify]
+        assert Change.CLEARED in [t.change for t in own]
+        assert heard.count(Change.CLEARED) == bool(set(heard) - {Change.CLEARED})
+        assert not heard or heard[-1] is Change.CLEARED
