@@ -63,9 +63,13 @@ class Holdings:
                 series = self._series[key] = Series(type(value))
             self.points += _insert(series, at, value)
 
-    def select(self, measurement: str, name: str) -> Sequence[Series]:
-        """The series that hold this field, one for each set of tags."""
-        return [series for key, series in self._series.items() if key[:2] == (measurement, name)]
+    def select(self, measurement: str, name: str, tag: tuple[str, str] | None = None) -> Sequence[Series]:
+        """The series that hold this field, one for each set of tags; only those with `tag`, if given."""
+        return [
+            series
+            for key, series in self._series.items()
+            if key[:2] == (measurement, name) and (tag is None or tag in key[2])
+        ]
 
     def __len__(self) -> int:
         return len(self._series)
