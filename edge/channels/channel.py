@@ -14,7 +14,7 @@ class Notice:
 
     id: str
     """Idempotency key: the same for every try and after a restart."""
-    change: str  # raised | cleared
+    change: str  # raised | cleared | escalated | digest | heartbeat
     occurrence: str
     rule: str
     priority: int

@@ -1,4 +1,4 @@
-"""Gathers what all lines read within one tick and publishes it as one batch."""
+"""Gathers what all lines read within one tick, has it screened and publishes it as one batch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from drivers.reading import Reading
 from edge.bus import ReadingBus
+from edge.pipeline.screen import Screening
 
 GATHER_S = 0.005
 """How long a tick's first reading waits for its neighbours: it bounds the latency added."""
@@ -15,10 +16,11 @@ LIMIT = 200_000
 
 
 class Collector:
-    """`collect` takes a finished round from a line; `run` publishes the batches."""
+    """`collect` takes a finished round from a line; `run` publishes the batches, screened."""
 
-    def __init__(self, bus: ReadingBus) -> None:
+    def __init__(self, bus: ReadingBus, screening: Screening | None = None) -> None:
         self._bus = bus
+        self._screening = screening
         self._pending: list[Reading] = []
         self._arrived = asyncio.Event()
         self.collected = 0
@@ -41,12 +43,16 @@ class Collector:
                 await asyncio.sleep(GATHER_S)
                 await self.flush()
         finally:
-            if self._pending:
-                await asyncio.shield(self.flush())
+            await asyncio.shield(self._finish())
+
+    async def _finish(self) -> None:
+        await self.flush()
+        if self._screening is not None:
+            await self._screening.save()
 
     async def flush(self) -> None:
         """Publishes what is pending as one batch."""
         self._arrived.clear()
         batch, self._pending = self._pending, []
         if batch:
-            await self._bus.publish(batch)
+            await self._bus.publish(await self._screening.look(batch) if self._screening else batch)

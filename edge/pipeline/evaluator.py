@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from drivers.reading import Millis
 from edge.bus import Subscription
 from edge.pipeline.notices import NoticeWriter
-from edge.store.alarms import SENT, AlarmStore
-from rules.alarm import Transition
+from edge.store.alarms import SENT, AlarmStore, Push
+from rules.alarm import AlarmState, Transition
 from rules.engine import Engine
 
 _LOG = logging.getLogger(__name__)
@@ -20,10 +20,16 @@ HOLD_MS = 1000
 """Transitions that nobody is told of (pending, near miss) are stored at most this late,
 together: a flapping condition must not wear the card out."""
 IDLE_S = 30.0
+UNSTORED = "网关存储故障，此报警尚未存盘"
+"""Said in a push that leaves although its alarm could not be stored."""
 
 
 class Evaluator:
-    """The engine's way in and out. `tell` gets transitions once they are durable."""
+    """The engine's way in and out. `tell` gets transitions once they are durable.
+
+    While the disk refuses, transitions wait in memory; `urgent` then gets their pushes, marked,
+    each once, for people must hear of an alarm all the same.
+    """
 
     def __init__(
         self,
@@ -33,6 +39,7 @@ class Evaluator:
         notices: NoticeWriter,
         clock: Callable[[], Millis],
         tell: Callable[[Sequence[Transition]], None],
+        urgent: Callable[[Sequence[Push]], None] = lambda pushes: None,
     ) -> None:
         self._source = source
         self.engine = engine
@@ -40,6 +47,8 @@ class Evaluator:
         self._notices = notices
         self._clock = clock
         self._tell = tell
+        self._urgent = urgent
+        self._unstored = 0
         self._held: list[Transition] = []
         self._held_since: Millis = 0
         self.last_error = ""
@@ -56,7 +65,9 @@ class Evaluator:
                     await self.settle(self.engine.tick(self._clock()))
                 else:
                     self.evaluated += len(batch)
-                    await self.settle(self.engine.evaluate(batch, self._clock()))
+                    # By the time of arrival, not of now: then a rehearsal finds the same.
+                    came = max((r.received_at for r in batch), default=self._clock())
+                    await self.settle(self.engine.evaluate(batch, came))
         finally:
             if self._held:
                 await asyncio.shield(self._save())
@@ -90,12 +101,20 @@ class Evaluator:
         except sqlite3.OperationalError as error:  # full or read-only disk: keep, try again
             self._held = saved + self._held
             self._held_since = self._clock()
+            fresh, self._unstored = self._held[self._unstored :], len(self._held)
+            self._urgent(self._notices.pushes(fresh, self._clock(), UNSTORED))
+            self._tell(fresh)
             if str(error) != self.last_error:
                 _LOG.error("alarms cannot be stored: %s; holding %d transitions", error, len(self._held))
             self.last_error = str(error)
             return
+        self._unstored = 0
         self.last_error = ""
         self._tell(saved)
+
+    def unstored(self) -> dict[str, AlarmState]:
+        """Occurrence -> its state, of those whose last change is not stored yet."""
+        return {t.state.occurrence: t.state for t in self._held if t.state.occurrence}
 
     async def acknowledge(self, rule: str, scope: str, user: str, note: str) -> None:
         """A person has seen an alarm; durable when it returns."""
@@ -104,3 +123,11 @@ class Evaluator:
     async def reset(self, rule: str, scope: str, user: str, note: str) -> None:
         """A person has been there and releases a latch; durable when it returns."""
         await self.settle(self.engine.reset(rule, scope, user, note, self._clock()))
+
+    async def shelve(self, rule: str, scope: str, user: str, reason: str, until: Millis) -> None:
+        """A person puts an alarm aside; durable when it returns. Raises rules.engine.NotShelvable."""
+        await self.settle(self.engine.shelve(rule, scope, user, reason, until, self._clock()))
+
+    async def unshelve(self, rule: str, scope: str) -> None:
+        """A person takes it back; durable when it returns."""
+        await self.settle(self.engine.unshelve(rule, scope, self._clock()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from drivers.reading import Batch, Millis, Quality, Reading
+from drivers.reading import Batch, Millis, Quality, Reading, Value
 from edge.bus import Subscription
 
 
@@ -28,6 +28,11 @@ class Latest:
     def get(self) -> Sequence[Reading]:
         """The newest reading of every point."""
         return list(self._readings.values())
+
+    def value(self, device: str, point: str) -> Value | None:
+        """A point's newest value, `None` when there is none or it is bad."""
+        reading = self._readings.get((device, point))
+        return None if reading is None else reading.value
 
     async def run(self) -> None:
         """Follows the bus until cancelled."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from drivers.reading import Millis
-from edge.channels.channel import Channel, Notice, Undelivered
+from edge.channels.bucket import Bucket
+from edge.channels.channel import Notice, Undelivered
+from edge.channels.route import Route
+from edge.pipeline.push_shelf import PushShelf
 from edge.store.alarms import AlarmStore, Push
 
 _LOG = logging.getLogger(__name__)
@@ -20,6 +24,10 @@ EXPIRY_MS = 24 * 3600 * 1000
 """A push older than a day tells nobody anything new; it fails as expired."""
 FIRST_MS = 2_000
 LONGEST_MS = 300_000
+MOST_AT_ONCE = 500
+DIGEST_LINES = 20
+DIGEST_FROM = 5
+"""So many due pushes of priority 3 and 4 on one channel go out as one message."""
 
 
 class Notifier:
@@ -28,14 +36,16 @@ class Notifier:
     def __init__(
         self,
         store: AlarmStore,
-        channels: Sequence[Channel],
+        routes: Sequence[Route],
         clock: Callable[[], Millis],
         tell: Callable[[Push], None],
     ) -> None:
         self._store = store
-        self._channels = {channel.name: channel for channel in channels}
+        self._shelf = PushShelf(store)
+        self._routes = {route.channel.name: route for route in routes}
         self._clock = clock
         self._tell = tell
+        self._buckets = {name: Bucket(route.rate, clock()) for name, route in self._routes.items()}
         self._woken = asyncio.Event()
         self._random = random.Random()  # noqa: S311  # jitter, not a secret
         self.delivered = 0
@@ -46,11 +56,21 @@ class Notifier:
         """There may be new pushes."""
         self._woken.set()
 
+    def hold(self, pushes: Sequence[Push]) -> None:
+        """Takes pushes that could not be stored: they leave from memory."""
+        self._shelf.hold(pushes)
+        self._woken.set()
+
+    @property
+    def held(self) -> int:
+        """Pushes that stand in memory only."""
+        return len(self._shelf)
+
     async def run(self) -> None:
         """Delivers until cancelled."""
         while True:
             self._woken.clear()
-            pushes = await self._store.due_pushes(self._clock())
+            pushes = await self._shelf.due(self._clock(), MOST_AT_ONCE)
             if pushes:
                 lanes: dict[str, list[Push]] = {}
                 for push in pushes:
@@ -59,8 +79,7 @@ class Notifier:
                     for lane in lanes.values():
                         group.create_task(self._lane(lane))
                 continue
-            due = await self._store.next_push_due()
-            wait_s = None if due is None else max(0.05, (due - self._clock()) / 1000)
+            wait_s = await self._shelf.wait_s(self._clock())
             try:
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
@@ -68,28 +87,78 @@ class Notifier:
                 pass
 
     async def _lane(self, pushes: Sequence[Push]) -> None:
-        """One channel's pushes in turn; after a failure the rest of the lane waits too."""
+        """One channel's due pushes, the most urgent first; many small ones as one digest.
+
+        When the provider takes no more now, or an attempt fails, the rest waits too.
+        """
+        minor = [push for push in pushes if push.priority >= 3]
+        if len(minor) < DIGEST_FROM:
+            minor = []
         for number, push in enumerate(pushes):
-            settled = await self._deliver(push)
-            await self._store.settle_push(settled)
-            self._tell(settled)
-            if settled.state == "pending":
-                for other in pushes[number + 1 :]:
-                    if other.due_at < settled.due_at:
-                        await self._store.settle_push(replace(other, due_at=settled.due_at))
+            if push in minor:
+                break
+            if not await self._one(push, [push], pushes[number + 1 :]):
                 return
+        if minor:
+            await self._one(digest_of(minor), minor, [])
+
+    async def _one(self, push: Push, covered: Sequence[Push], behind: Sequence[Push]) -> bool:
+        """Sends one message that stands for the covered pushes; False when the lane must wait."""
+        bucket = self._buckets.get(push.channel)
+        wait = bucket.wait_ms(push.priority, self._clock()) if bucket else 0
+        if wait:
+            until = self._clock() + wait
+            for other in (*covered, *behind):
+                if other.priority > 1 and other.due_at < until:
+                    await self._shelf.settle(replace(other, due_at=until, detail="waits for the rate limit"))
+            return False
+        settled = await self._deliver(push)
+        in_digest = f"in a digest of {len(covered)}: " if len(covered) > 1 else ""
+        for one in covered:
+            outcome = replace(
+                settled, id=one.id, occurrence=one.occurrence, priority=one.priority, body=one.body,
+                created_at=one.created_at, detail=f"{in_digest}{settled.detail}",
+            )  # fmt: skip
+            await self._shelf.settle(outcome)
+            if outcome.state == "failed":
+                await self._fall_back(outcome)
+            self._tell(outcome)
+        if settled.state == "pending":
+            for other in behind:
+                if other.due_at < settled.due_at:
+                    await self._shelf.settle(replace(other, due_at=settled.due_at))
+        return settled.state != "pending"
+
+    async def _fall_back(self, failed: Push) -> None:
+        """A push that failed for good goes to its desk's fallback channels instead."""
+        used = self._routes.get(failed.channel)
+        desk = used.desk if used else failed.channel.partition(".")[0]
+        others = [
+            replace(
+                failed, id=f"{failed.id.removesuffix(failed.channel)}{name}", channel=name, attempts=0,
+                due_at=self._clock(), state="pending", settled_at=None, detail="",
+            )
+            for name, route in self._routes.items()
+            if route.desk == desk and route.fallback and name != failed.channel
+            and failed.priority in route.channel.priorities
+        ]  # fmt: skip
+        if others:
+            try:
+                await self._store.save([], others)
+            except sqlite3.OperationalError:
+                self._shelf.hold(others)
 
     async def _deliver(self, push: Push) -> Push:
         """One attempt; the push with its verdict."""
         now = self._clock()
-        channel = self._channels.get(push.channel)
-        if channel is None:
+        route = self._routes.get(push.channel)
+        if route is None:
             return self._failed(push, now, "this channel is no longer configured")
         if now - push.created_at > EXPIRY_MS:
             return self._failed(push, now, "expired after a day")
         attempts = push.attempts + 1
         try:
-            answer = await channel.send(msgspec.json.decode(push.body, type=Notice))
+            answer = await route.channel.send(msgspec.json.decode(push.body, type=Notice))
         except Undelivered as error:
             self.errors[push.channel] = str(error)
             if error.final:
@@ -113,3 +182,19 @@ class Notifier:
         self.errors[push.channel] = detail
         _LOG.error("%s: push %s failed for good: %s", push.channel, push.id, detail)
         return replace(push, state="failed", settled_at=now, detail=detail)
+
+
+def digest_of(pushes: Sequence[Push]) -> Push:
+    """One push that stands for many: a line each, the newest last."""
+    notices = [msgspec.json.decode(push.body, type=Notice) for push in pushes]
+    lines = [
+        f"{'恢复' if n.change == 'cleared' else '报警'} {n.place} {n.title} {n.message}".strip()
+        for n in notices
+    ]
+    shown = lines if len(lines) <= DIGEST_LINES else [*lines[:DIGEST_LINES], f"…… 共 {len(lines)} 条"]
+    last = notices[-1]
+    notice = replace(
+        last, id=f"digest.{pushes[0].id}", change="digest", occurrence="", title=f"{len(lines)} 条消息",
+        place="", message="\n".join(shown), guide="", device="", point="", value=None, unit="",
+    )  # fmt: skip
+    return replace(pushes[-1], id=notice.id, body=msgspec.json.encode(notice).decode())

@@ -20,7 +20,11 @@ HELD_ROWS = 100_000
 
 
 class Recorder:
-    """Holds readings for at most `group_ms`, then commits them together."""
+    """Holds readings for at most `group_ms`, then commits them together.
+
+    `loaded` is false when the store could not be loaded at the start, the disk refusing:
+    it is then loaded before the first commit.
+    """
 
     def __init__(
         self,
@@ -28,11 +32,14 @@ class Recorder:
         store: ReadingStore,
         group_ms: Millis,
         clock: Callable[[], Millis],
+        *,
+        loaded: bool = True,
     ) -> None:
         self._source = source
         self._store = store
         self._group_s = group_ms / 1000
         self._clock = clock
+        self._loaded = loaded
         self._held: list[Reading] = []
         self.dropped = 0
         self.last_error = ""
@@ -53,7 +60,7 @@ class Recorder:
                         self._held.extend(await self._source.get())
                 except TimeoutError:
                     await self._commit()
-                if len(self._held) >= GROUP_ROWS:
+                if len(self._held) >= GROUP_ROWS and not self.last_error:
                     await self._commit()
                 if not self._held or loop.time() >= deadline:
                     await self._commit()
@@ -68,21 +75,27 @@ class Recorder:
         await self._commit()
 
     async def _commit(self) -> None:
-        if not self._held:
-            return
-        group, self._held = self._held, []
-        try:
-            await self._store.append(group, self._clock())
-        except sqlite3.OperationalError as error:  # full, read-only, I/O: keep and try again
-            self._held = group + self._held
-            over = len(self._held) - HELD_ROWS
-            if over > 0:
-                self.dropped += over
-                del self._held[:over]
-            if str(error) != self.last_error:
-                _LOG.error("readings cannot be stored: %s; holding %d in memory", error, len(self._held))
-            self.last_error = str(error)
-        else:
+        """Commits all that is held, in groups; what the disk refuses stays held."""
+        while self._held:
+            group, self._held = self._held[:GROUP_ROWS], self._held[GROUP_ROWS:]
+            try:
+                if not self._loaded:
+                    await self._store.load()
+                    self._loaded = True
+                await self._store.append(group, self._clock())
+            except sqlite3.OperationalError as error:  # full, read-only, I/O: keep and try again
+                self._keep(group, error)
+                return
             if self.last_error:
                 _LOG.info("readings are stored again")
             self.last_error = ""
+
+    def _keep(self, group: list[Reading], error: sqlite3.OperationalError) -> None:
+        self._held = group + self._held
+        over = len(self._held) - HELD_ROWS
+        if over > 0:
+            self.dropped += over
+            del self._held[:over]
+        if str(error) != self.last_error:
+            _LOG.error("readings cannot be stored: %s; holding %d in memory", error, len(self._held))
+        self.last_error = str(error)

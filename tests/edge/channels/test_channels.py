@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from email import policy
+from email.parser import BytesParser
+from pathlib import Path
 
+import aiomqtt
+import msgspec
 import pytest
 
 from cloud_sync.loopback import Answer
 from edge.channels.channel import Notice, Undelivered
+from edge.channels.dingtalk import DingtalkChannel
+from edge.channels.email import EmailChannel
+from edge.channels.feishu import FeishuChannel
+from edge.channels.mqtt import MqttPushChannel
+from edge.channels.settings import EmailSettings, MqttPushSettings
+from edge.channels.text import text_of
 from edge.channels.webhook import WebhookChannel
-from edge.channels.wecom import TEXT_LIMIT, WecomChannel, text_of
+from edge.channels.wecom import TEXT_LIMIT, WecomChannel
+from tests.support.mosquitto import Mosquitto
 from tests.support.push_receiver import PushReceiver
 
 ALL = frozenset({1, 2, 3, 4})
@@ -75,7 +88,7 @@ async def test_anything_but_a_plain_2xx_is_no_delivery(
 
 async def test_wecom_takes_errcode_zero_for_a_delivery(receiver: PushReceiver) -> None:
     channel = WecomChannel("desk.1", receiver.url, "the-key", ALL)
-    assert await channel.send(NOTICE) == "errcode 0"
+    assert await channel.send(NOTICE) == "code 0"
     await channel.close()
     (request,) = receiver.requests
     assert request.path == "/cgi-bin/webhook/send"
@@ -116,6 +129,131 @@ async def test_a_provider_that_is_not_there_is_told_without_the_key() -> None:
 
 
 def test_a_long_text_is_cut_to_the_providers_bytes_and_stays_valid() -> None:
-    text = text_of(replace(NOTICE, guide="处" * 2000))
+    text = text_of(replace(NOTICE, guide="处" * 2000), TEXT_LIMIT)
     assert len(text.encode()) <= TEXT_LIMIT
     assert text.startswith("【4级报警】")
+
+
+async def test_dingtalk_is_signed_in_the_query(receiver: PushReceiver) -> None:
+    channel = DingtalkChannel("desk.2", receiver.url, "tok/en", "SEC1", ALL, lambda: 1_700_000_000.5)
+    assert await channel.send(NOTICE) == "code 0"
+    await channel.close()
+    (request,) = receiver.requests
+    assert request.path == "/robot/send"
+    digest = hmac.new(b"SEC1", b"1700000000500\nSEC1", hashlib.sha256).digest()
+    assert request.query == {
+        "access_token": "tok/en", "timestamp": "1700000000500", "sign": base64.b64encode(digest).decode(),
+    }  # fmt: skip
+
+
+async def test_feishu_is_signed_in_the_body_the_other_way_round(receiver: PushReceiver) -> None:
+    receiver.answers.append(Answer.json(200, {"code": 0, "msg": "success"}))
+    channel = FeishuChannel("desk.3", receiver.url, "hook", "SEC2", ALL, lambda: 1_700_000_000.5)
+    assert await channel.send(NOTICE) == "code 0"
+    await channel.close()
+    (body,) = receiver.bodies
+    digest = hmac.new(b"1700000000\nSEC2", b"", hashlib.sha256).digest()
+    assert (body["timestamp"], body["sign"]) == ("1700000000", base64.b64encode(digest).decode())
+    assert receiver.requests[0].path == "/open-apis/bot/v2/hook/hook"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "final"),
+    [
+        ("dingtalk", {"errcode": 310000, "errmsg": "sign not match"}, True),
+        ("dingtalk", {"errcode": 130101, "errmsg": "send too fast"}, False),
+        ("feishu", {"code": 19021, "msg": "sign match fail"}, True),
+        ("feishu", {"code": 11232, "msg": "frequency limited"}, False),
+    ],
+)
+async def test_refusals_of_the_other_robots_inside_http_200_are_seen(
+    receiver: PushReceiver, kind: str, body: dict[str, object], final: bool
+) -> None:
+    receiver.answers.append(Answer.json(200, body))
+    made = DingtalkChannel if kind == "dingtalk" else FeishuChannel
+    channel = made("desk", receiver.url, "t", "s", ALL)
+    with pytest.raises(Undelivered) as caught:
+        await channel.send(NOTICE)
+    await channel.close()
+    assert caught.value.final is final
+
+
+class _MailServer:
+    """An SMTP server that speaks just enough of RFC 5321, on a thread."""
+
+    def __init__(self, refuse: bytes = b"") -> None:
+        self.mails: list[bytes] = []
+        self._refuse = refuse
+
+    async def __aenter__(self) -> _MailServer:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 test\r\n")
+        while line := await reader.readline():
+            word = line[:4].upper()
+            if word == b"DATA":
+                writer.write(b"354 go\r\n")
+                self.mails.append(await reader.readuntil(b"\r\n.\r\n"))
+                writer.write(self._refuse or b"250 taken\r\n")
+            elif word == b"QUIT":
+                writer.write(b"221 bye\r\n")
+                break
+            else:
+                writer.write(b"250 ok\r\n")
+        writer.close()
+
+
+async def test_a_mail_is_delivered_when_the_server_takes_it() -> None:
+    async with _MailServer() as server:
+        settings = EmailSettings(
+            host="127.0.0.1", port=server.port, security="none", sender="gw@school.example",
+            to=("desk@school.example", "head@school.example"),
+        )  # fmt: skip
+        channel = EmailChannel("desk.4", settings, None, ALL)
+        assert await channel.send(NOTICE) == "accepted"
+        await channel.close()
+        mail = BytesParser(policy=policy.default).parsebytes(server.mails[0].replace(b"\r\n.\r\n", b""))
+        assert mail["Subject"] == "【4级报警】二氧化碳超标 三〇一教室"
+        assert mail["Message-ID"] == f"<{NOTICE.id}@school.example>"
+        assert "开窗或开新风" in mail.get_content()
+
+
+@pytest.mark.parametrize(("answer", "final"), [(b"451 later\r\n", False), (b"552 too big\r\n", True)])
+async def test_a_mail_that_the_server_refuses_is_no_delivery(answer: bytes, final: bool) -> None:
+    async with _MailServer(answer) as server:
+        settings = EmailSettings(
+            host="127.0.0.1", port=server.port, security="none", sender="gw@school.example",
+            to=("desk@school.example",),
+        )  # fmt: skip
+        channel = EmailChannel("desk.4", settings, None, ALL)
+        with pytest.raises(Undelivered) as caught:
+            await channel.send(NOTICE)
+        await channel.close()
+        assert caught.value.final is final
+
+
+async def test_a_notice_on_a_broker_is_delivered_when_it_acknowledges(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        heard: list[bytes] = []
+        async with aiomqtt.Client("127.0.0.1", broker.port) as listener:
+            await listener.subscribe("campus/desk", qos=1)
+            channel = MqttPushChannel(
+                "desk.5", MqttPushSettings(url=broker.url, topic="campus/desk"), None, ALL
+            )
+            assert await channel.send(NOTICE) == "acknowledged by the broker"
+            async with asyncio.timeout(10):
+                async for message in listener.messages:
+                    heard.append(bytes(message.payload))
+                    break
+        assert msgspec.json.decode(heard[0], type=Notice) == NOTICE
+        broker.stop()
+        with pytest.raises(Undelivered) as caught:
+            await channel.send(NOTICE)
+        assert not caught.value.final

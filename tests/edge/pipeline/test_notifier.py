@@ -9,6 +9,9 @@ from pathlib import Path
 import msgspec
 
 from cloud_sync.loopback import Answer
+from edge.channels.bucket import RATES, Rate
+from edge.channels.channel import Channel
+from edge.channels.route import Route
 from edge.channels.webhook import WebhookChannel
 from edge.channels.wecom import WecomChannel
 from edge.clock import now
@@ -17,6 +20,10 @@ from edge.store.alarms import AlarmStore, Push
 from tests.edge.channels.test_channels import ALL, NOTICE
 from tests.support.push_receiver import PushReceiver
 from tests.support.stores import core
+
+
+def way(channel: Channel, *, rate: Rate = RATES["webhook"], fallback: bool = False) -> Route:
+    return Route("desk", channel, rate, fallback)
 
 
 def push(channel: str, number: int = 0, priority: int = 4, created_at: int | None = None) -> Push:
@@ -40,7 +47,7 @@ async def test_a_push_is_delivered_once_and_a_restart_sends_nothing(tmp_path: Pa
         for _ in range(2):
             channel = WebhookChannel("hook", receiver.url, None, ALL)
             settled: list[Push] = []
-            notifier = Notifier(store, [channel], now, settled.append)
+            notifier = Notifier(store, [way(channel)], now, settled.append)
             if not receiver.requests:
                 await run_until(notifier, lambda: bool(settled))  # noqa: B023  # used up before the next turn
             else:
@@ -62,7 +69,7 @@ async def test_a_refusal_inside_200_is_tried_again_as_the_provider_allows(tmp_pa
         channel = WecomChannel("desk", receiver.url, "k", ALL)
         settled: list[Push] = []
         before = now()
-        await run_until(Notifier(store, [channel], now, settled.append), lambda: bool(settled))
+        await run_until(Notifier(store, [way(channel)], now, settled.append), lambda: bool(settled))
         await channel.close()
         assert settled[0].state == "pending"
         assert settled[0].due_at - before >= 60_000
@@ -76,7 +83,7 @@ async def test_a_final_refusal_is_shown_as_failed(tmp_path: Path) -> None:
         await store.save([], [push("desk")])
         channel = WecomChannel("desk", receiver.url, "k", ALL)
         settled: list[Push] = []
-        notifier = Notifier(store, [channel], now, settled.append)
+        notifier = Notifier(store, [way(channel)], now, settled.append)
         await run_until(notifier, lambda: bool(settled))
         await channel.close()
         assert settled[0].state == "failed"
@@ -95,7 +102,10 @@ async def test_one_dead_channel_does_not_hold_up_the_other_and_priority_goes_fir
             WebhookChannel("hook", receiver.url, None, ALL),
         ]
         settled: list[Push] = []
-        await run_until(Notifier(store, channels, now, settled.append), lambda: len(settled) >= 4)
+        await run_until(
+            Notifier(store, [way(channel) for channel in channels], now, settled.append),
+            lambda: len(settled) >= 4,
+        )
         for channel in channels:
             await channel.close()
         states = {p.id: p.state for p in settled}
@@ -111,7 +121,66 @@ async def test_a_push_older_than_a_day_expires(tmp_path: Path) -> None:
         await store.save([], [push("hook", created_at=now() - 25 * 3600 * 1000)])
         channel = WebhookChannel("hook", receiver.url, None, ALL)
         settled: list[Push] = []
-        await run_until(Notifier(store, [channel], now, settled.append), lambda: bool(settled))
+        await run_until(Notifier(store, [way(channel)], now, settled.append), lambda: bool(settled))
         await channel.close()
         assert settled[0].state == "failed"
         assert receiver.requests == []
+
+
+async def test_five_hundred_alarms_break_no_limit_and_priority_one_goes_first(tmp_path: Path) -> None:
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        store = AlarmStore(database)
+        await store.save([], [push("hook", n, priority=4) for n in range(497)])
+        await store.save([], [push("hook", n, priority=1) for n in range(497, 500)])
+        channel = WebhookChannel("hook", receiver.url, None, ALL)
+        settled: list[Push] = []
+        notifier = Notifier(store, [way(channel, rate=Rate(15, 15, 5))], now, settled.append)
+        await run_until(notifier, lambda: len(settled) >= 500)
+        await channel.close()
+        assert len(receiver.requests) <= 15
+        first = [request.headers["webhook-id"] for request in receiver.requests[:3]]
+        assert len(first) == 3
+        assert {p.priority for p in settled[:3]} == {1}
+        assert receiver.bodies[-1]["type"] == "alarm.digest"
+        assert "497 条消息" in receiver.bodies[-1]["data"]["title"]
+        assert {p.state for p in settled} == {"delivered"}
+
+
+async def test_what_the_rate_does_not_allow_waits_and_priority_one_has_a_reserve(tmp_path: Path) -> None:
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        store = AlarmStore(database)
+        await store.save([], [push("hook", n, priority=2) for n in range(4)])
+        channel = WebhookChannel("hook", receiver.url, None, ALL)
+        settled: list[Push] = []
+        notifier = Notifier(store, [way(channel, rate=Rate(0.1, 3, 1))], now, settled.append)
+        await run_until(notifier, lambda: len(settled) >= 2)
+        await asyncio.sleep(0)
+        await store.save([], [push("hook", 9, priority=1)])
+        await run_until(notifier, lambda: len(settled) >= 3)
+        await channel.close()
+        assert [p.priority for p in settled] == [2, 2, 1]
+        waiting = [
+            p for p in (await store.pushes([NOTICE.occurrence]))[NOTICE.occurrence] if p.state == "pending"
+        ]
+        assert len(waiting) == 2
+        assert all(p.due_at > now() + 60_000 for p in waiting)
+
+
+async def test_the_fallback_is_used_when_a_channel_has_failed_for_good(tmp_path: Path) -> None:
+    async with PushReceiver() as refusing, PushReceiver() as fallback, core(tmp_path) as database:
+        refusing.answers.append(Answer.json(200, {"errcode": 93000}))
+        store = AlarmStore(database)
+        await store.save([], [push("desk.0.wecom")])
+        channels = [
+            WecomChannel("desk.0.wecom", refusing.url, "k", ALL),
+            WebhookChannel("desk.1.webhook", fallback.url, None, ALL),
+        ]
+        settled: list[Push] = []
+        routes = [way(channels[0]), way(channels[1], fallback=True)]
+        await run_until(Notifier(store, routes, now, settled.append), lambda: len(settled) >= 2)
+        for channel in channels:
+            await channel.close()
+        assert [(p.channel, p.state) for p in settled] == [
+            ("desk.0.wecom", "failed"), ("desk.1.webhook", "delivered"),
+        ]  # fmt: skip
+        assert len(fallback.requests) == 1
