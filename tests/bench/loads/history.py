@@ -1,0 +1,84 @@
+"""A day of one reading a second on disk: bytes a point beside plain SQLite rows."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench.field import REGISTERS
+from tests.bench.fill import fill, school_day, span_of
+from tests.bench.ours import CampusEdge
+from tests.bench.stage import Sample, Stage
+
+START = 1_790_000_000_000
+PLAIN = "plain SQLite rows"
+PLAIN_INDEXED = "plain SQLite rows with an index"
+
+
+def run(stage: Stage, name: str) -> Iterator[Sample]:
+    """This gateway's store, then rows of (series, at, value) with and without an index by series and time."""
+    seconds = stage.pace.history_s
+    stage.say(f"{name}: {REGISTERS} points a second for {seconds / 3600:.0f} h")
+    folder = stage.scratch("history")
+    CampusEdge().polling(folder, [1], stage.targets())
+    config, data = folder / "school.yaml", folder / "data"
+    began = time.process_time()
+    stored = asyncio.run(fill(config, data, school_day(1, REGISTERS, START, seconds)))
+    used = time.process_time() - began
+    span = (START, START + seconds * 1000)
+    samples, took = asyncio.run(span_of(config, data, "d0", "r01", span))
+    figures = {
+        "bytes_per_point": _size(data / "telemetry.db") / stored,
+        "write_cpu_per_1000": used / stored * 1000,
+        "read_span_s": took,
+        "samples": float(samples),
+    }
+    yield Sample(name, CampusEdge.name, figures)
+    for title, index in ((PLAIN, False), (PLAIN_INDEXED, True)):
+        path = folder / f"plain-{index}.db"
+        yield Sample(name, title, _plain(path, seconds, index=index))
+
+
+def _plain(path: Path, seconds: int, *, index: bool) -> dict[str, float | None]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE readings(series INTEGER, at INTEGER, value)")
+    if index:
+        connection.execute("CREATE INDEX readings_series_at ON readings(series, at)")
+    began = time.process_time()
+    stored = 0
+    rows: list[tuple[int, int, float]] = []
+    for at, tick in school_day(1, REGISTERS, START, seconds):
+        rows.extend((number, at, value) for number, (_, _, value) in enumerate(tick))
+        if len(rows) >= 20_000:
+            stored, rows = stored + _commit(connection, rows), []
+    stored += _commit(connection, rows)
+    used = time.process_time() - began
+    began = time.monotonic()
+    samples = connection.execute("SELECT at, value FROM readings WHERE series=1 ORDER BY at").fetchall()
+    took = time.monotonic() - began
+    connection.close()
+    return {
+        "bytes_per_point": _size(path) / stored,
+        "write_cpu_per_1000": used / stored * 1000,
+        "read_span_s": took,
+        "samples": float(len(samples)),
+    }
+
+
+def _commit(connection: sqlite3.Connection, rows: list[tuple[int, int, float]]) -> int:
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO readings VALUES(?,?,?)", rows)
+    connection.execute("COMMIT")
+    return len(rows)
+
+
+def _size(path: Path) -> int:
+    """With its log folded in."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return path.stat().st_size

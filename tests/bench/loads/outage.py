@@ -1,0 +1,136 @@
+"""SIGKILL while the link is down: what had been read from the field and never reaches the sink."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.bench.child import Child
+from tests.bench.field import REGISTERS
+from tests.bench.figures import Reads
+from tests.bench.processes import Running
+from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.system import System
+
+DEVICES = 50
+GROUP_S = 6.0
+"""Reads this young at the kill were not yet promised: this gateway commits every 5 s."""
+QUIET_S = 8.0
+CATCH_UP_S = 60.0
+PLATFORM_S = 20.0
+
+
+def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
+    """Link down, kill, link up, start again; each system in turn against one field."""
+    with Child("field", str(DEVICES)) as field:
+        for number, system in stage.rounds(repetitions):
+            stage.say(f"{name}: {system.title}, run {number + 1} of {repetitions}")
+            try:
+                yield _one(stage, name, field, system)
+            except NotReady as error:
+                yield Sample(name, system.name, failed=str(error))
+            finally:
+                stage.broker.start()
+                stage.district.ask("switch", down=False)
+                stage.district.ask("clear")
+
+
+def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
+    folder, targets = stage.scratch(system.name), stage.targets()
+    launch = system.polling(folder, field.ready, targets)
+    field.ask("clear")
+    with running(launch) as process:
+        wait_for(process, "polling", lambda: field.ask("polled", times=5) == DEVICES)
+        if system.to_district:
+            wait_for(process, "writing to the district", lambda: stage.district.ask("writes") > 0)
+        began = _cut(stage, system)
+        field.ask("clear")
+        time.sleep(stage.pace.outage_s)
+        process.kill()
+        killed, reads = time.monotonic(), _reads(field)
+    stage.district.ask("switch", down=False)
+    if not system.to_district:
+        stage.broker.start()
+        _until_answered(stage)
+    sink = None if system.to_district else system.watch(folder, targets)
+    try:
+        with running(launch) as again:
+            caught = _catch_up(stage, reads, again, sink)
+            arrived = _arrivals(stage, sink)
+    finally:
+        if sink is not None:
+            sink.close()
+    return Sample(name, system.name, _lost(reads, arrived, began, killed) | {"back_s": caught})
+
+
+def _cut(stage: Stage, system: System) -> float:
+    """The link of this kind of system breaks; when."""
+    if system.to_district:
+        stage.district.ask("switch", down=True)
+    else:
+        stage.broker.stop()
+    return time.monotonic()
+
+
+def _until_answered(stage: Stage) -> None:
+    """The server side of the peers is back as well."""
+    until = time.monotonic() + PLATFORM_S
+    while not stage.platform.ask("listening"):
+        if time.monotonic() > until:
+            raise NotReady("the platform did not come back to its broker")
+        time.sleep(0.1)
+
+
+def _catch_up(stage: Stage, reads: Reads, process: Running, sink: Child | None) -> float | None:
+    """Waits until no read of the outage comes any more; seconds from the start to the first arrival."""
+    wanted = {
+        (device, (start + n) & 0xFFFF) for device, (start, times) in reads.items() for n in range(len(times))
+    }
+    before = len(_arrivals(stage, sink))
+    first: float | None = None
+    known, since = 0, time.monotonic()
+    until = since + CATCH_UP_S
+    while time.monotonic() < min(until, since + (QUIET_S if first is not None else 3 * QUIET_S)):
+        time.sleep(0.5)
+        arrived = _arrivals(stage, sink)
+        if first is None and len(arrived) > before:
+            first = time.monotonic() - process.started
+            since = time.monotonic()
+        old = len(wanted.intersection(arrived))
+        if old != known:
+            known, since = old, time.monotonic()
+    return first
+
+
+def _arrivals(stage: Stage, sink: Child | None) -> list[tuple[str, int]]:
+    if sink is not None:
+        return [(device, number) for device, number, _ in sink.ask("take")]
+    held = stage.district.ask("numbers")
+    return [(device, number) for device, numbers in held.items() for number in numbers]
+
+
+def _reads(field: Child) -> Reads:
+    return {f"d{n}": (one["first"], one["times"]) for n, one in enumerate(field.ask("take"))}
+
+
+def _lost(
+    reads: Reads, arrived: list[tuple[str, int]], began: float, killed: float
+) -> dict[str, float | None]:
+    """Shares of the reads of the outage that never came, and how many came more than once."""
+    held = Counter(arrived)
+    promised = lost = young = 0
+    for device, (start, times) in reads.items():
+        for offset, at in enumerate(times):
+            here = (device, (start + offset) & 0xFFFF) in held
+            if at >= killed - GROUP_S:
+                young += not here
+            elif at >= began:
+                promised += 1
+                lost += not here
+    return {
+        "lost": lost / promised if promised else None,
+        "lost_points": float(lost * REGISTERS),
+        "lost_young_points": float(young * REGISTERS),
+        "copies": sum(n - 1 for n in held.values()) / len(held) if held else None,
+    }

@@ -1,0 +1,157 @@
+"""The report: Markdown with plots, the same numbers as JSON, and one table for the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from tests.bench.catalogue import FIGURES, LOADS
+from tests.bench.figures import Spread
+from tests.bench.plots import bars, distributions
+from tests.bench.results import OURS, Result, curves, gather
+from tests.bench.stage import Sample
+from tests.bench.system import System
+
+_BARS = ("cpu_per_1000", "latency_p99_s", "rss", "drain_per_s", "bytes_per_point", "readings_per_cpu_s")
+_CURVES = {"gap_s": ("gaps between reads of a device, ms", 1000.0), "latency_s": ("latency, ms", 1000.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything a run found out."""
+
+    samples: Sequence[Sample]
+    systems: Sequence[System]
+    machine: Mapping[str, str]
+    quick: bool
+
+    def results(self) -> list[Result]:
+        """The loads' results."""
+        return gather(self.samples)
+
+    def as_json(self) -> dict[str, Any]:
+        """All numbers in SI units; distributions are left out."""
+        return {
+            "machine": dict(self.machine),
+            "quick": self.quick,
+            "missing": {s.name: s.missing for s in self.systems if s.missing},
+            "loads": [
+                {
+                    "load": result.load,
+                    "failed": dict(result.failed),
+                    "systems": {
+                        system: {figure: asdict(one) for figure, one in figures.items()}
+                        for system, figures in result.systems.items()
+                    },
+                }
+                for result in self.results()
+            ],
+            "samples": [
+                {"load": s.load, "system": s.system, "figures": dict(s.figures), "failed": s.failed}
+                for s in self.samples
+            ],
+        }
+
+    def write(self, folder: Path) -> Path:
+        """Writes `report.md`, its plots and `results.json`; the report's path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "results.json").write_text(json.dumps(self.as_json(), indent=1, ensure_ascii=False))
+        parts = [_head(self)]
+        for result in self.results():
+            parts.append(_section(result))
+            parts += [f"![{name}]({name})\n" for name in self._plot(folder, result)]
+        path = folder / "report.md"
+        path.write_text("\n".join(parts))
+        return path
+
+    def _plot(self, folder: Path, result: Result) -> list[str]:
+        made = {}
+        stem = "".join(c if c.isalnum() else "-" for c in result.load)
+        for figure in _BARS:
+            rows = {name: found[figure] for name, found in result.systems.items() if figure in found}
+            if len(rows) > 1:
+                known = FIGURES[figure]
+                made[f"{stem}-{figure}.svg"] = bars(known.title, rows, known.factor, known.decimals)
+        for name, (title, factor) in _CURVES.items():
+            found = curves(self.samples, result.load, name)
+            if len(found) > 1:
+                made[f"{stem}-{name}.svg"] = distributions(title, found, factor)
+        for name, svg in made.items():
+            (folder / name).write_text(svg)
+        return list(made)
+
+
+def _head(report: Report) -> str:
+    machine = "\n".join(f"| {name} | {what} |" for name, what in report.machine.items())
+    systems = "\n".join(
+        f"| {s.title} | {s.leaves_out} | {s.sink} | {s.missing or 'yes'} |" for s in report.systems
+    )
+    kind = "A quick look: short windows, some loads left out." if report.quick else "The whole benchmark."
+    return (
+        f"# Benchmark\n\n{kind} Figures are medians of repetitions in which the systems took turns"
+        " against the same simulators, with the smallest and the largest in brackets and how many times this"
+        " gateway's figure they are. CPU is utime + stime of the whole process tree. Absolute figures belong"
+        f" to this machine on this day; compare ratios.\n\n| machine | |\n|---|---|\n{machine}\n\n"
+        f"| system | leaves out | readings are watched at | ran |\n|---|---|---|---|\n{systems}\n"
+    )
+
+
+def _section(result: Result) -> str:
+    load = next((one for one in LOADS if result.load.split(",")[0] == one.name), None)
+    lines = [f"## {load.title if load else ''} (`{result.load}`)\n"]
+    if load is not None:
+        lines.append(" ".join(load.about.split()) + "\n")
+    systems = [name for name, figures in result.systems.items() if figures]
+    lines.append("| | " + " | ".join(systems) + " |")
+    lines.append("|---|" + "---|" * len(systems))
+    for figure in result.figures():
+        cells = [_cell(result, figure, name, spread=True) for name in systems]
+        lines.append(f"| {FIGURES[figure].title} | " + " | ".join(cells) + " |")
+    lines += [f"\n{name}: {' '.join(reason.split())[-300:]}" for name, reason in result.failed.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(result: Result, figure: str, system: str, *, spread: bool) -> str:
+    known = FIGURES[figure]
+    one: Spread | None = result.systems.get(system, {}).get(figure)
+    if one is None:
+        return ""
+    text = known.show(one.median)
+    if spread and one.runs > 1:
+        text += f" ({known.show(one.low)} to {known.show(one.high)}, n={one.runs})"
+    times = result.ratio(figure, system)
+    if known.compared and system != OURS and times is not None:
+        text += f" · {times:.2f}x"
+    return text
+
+
+def table(report: Report) -> Table:
+    """One row for each figure of each load; behind others' values how many times this gateway's they are."""
+    known = [system.name for system in report.systems]
+    made = Table(
+        title="campus-edge beside what a user would pick instead", title_style="bold", show_lines=False
+    )
+    made.add_column("load", style="bold")
+    made.add_column("figure")
+    for system in report.systems:
+        made.add_column(system.title, justify="right", style="cyan" if system.name == OURS else "")
+    made.add_column("beside", justify="right")
+    for result in report.results():
+        for number, figure in enumerate(result.figures()):
+            cells = [_cell(result, figure, name, spread=False) for name in known]
+            beside = [
+                f"{name}: {cell}"
+                for name in result.systems
+                if name not in known and (cell := _cell(result, figure, name, spread=False))
+            ]
+            first = result.load if number == 0 else ""
+            made.add_row(first, FIGURES[figure].title, *cells, "\n".join(beside))
+        for name, reason in result.failed.items():
+            made.add_row(result.load, f"[red]{name}[/red]", " ".join(reason.split())[-120:])
+        made.add_section()
+    return made

@@ -1,0 +1,119 @@
+"""What all loads share: the systems, a scratch folder, a broker and a district; and what a run gives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.broker import Broker
+from tests.bench.child import Child
+from tests.bench.processes import Launch, Running
+from tests.bench.system import System, Targets
+from tests.support.mosquitto import free_port
+
+PATIENCE_S = 60.0
+
+
+class NotReady(Exception):
+    """A system did not come to work in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one system gave in one repetition of one load. Figures are named in `catalogue.py`, in SI units;
+    `curves` are whole distributions for the plots; `failed` says why there are no figures."""
+
+    load: str
+    system: str
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things are looked at, in seconds, and how often. Windows are multiples of 5 s, the groups in
+    which this gateway and the floor commit and send. `limit_s`: no load begins later than that."""
+
+    repetitions: int = 3
+    side_repetitions: int = 3
+    settle_s: float = 5.0
+    window_s: float = 20.0
+    latency_s: float = 10.0
+    outage_s: float = 30.0
+    presses: int = 200
+    backlog_points: int = 2_000_000
+    history_s: int = 86_400
+    limit_s: float = 4 * 3600.0
+    quick: bool = False
+
+
+QUICK = Pace(
+    side_repetitions=1, settle_s=1.5, window_s=5.0, latency_s=3.0, outage_s=12.0, presses=30,
+    backlog_points=500_000, history_s=7_200, limit_s=265.0, quick=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One run of the benchmark; `say` tells a person what goes on."""
+
+    folder: Path
+    systems: Sequence[System]
+    pace: Pace
+    broker: Broker
+    platform: Child
+    district: Child
+    say: Callable[[str], None]
+
+    def targets(self, hook: str = "http://127.0.0.1:9/") -> Targets:
+        """Where a system may connect, with a port of its own."""
+        return Targets(self.broker.port, self.district.ready, hook, free_port())
+
+    def scratch(self, name: str) -> Path:
+        """A fresh folder."""
+        folder = self.folder / f"{name}-{time.monotonic_ns()}"
+        folder.mkdir()
+        return folder
+
+    def able(self) -> list[System]:
+        """The systems that can run here."""
+        return [system for system in self.systems if not system.missing]
+
+    def rounds(self, repetitions: int) -> Iterator[tuple[int, System]]:
+        """Each system in turn, the first one changing from round to round."""
+        able = self.able()
+        for number in range(repetitions):
+            shift = number % max(1, len(able))
+            for system in able[shift:] + able[:shift]:
+                yield number, system
+
+
+@contextmanager
+def running(launch: Launch) -> Iterator[Running]:
+    """The system while the context lasts."""
+    process = Running(launch)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def wait_for(
+    process: Running,
+    what: str,
+    condition: Callable[[], bool],
+    patience_s: float = PATIENCE_S,
+    every_s: float = 0.05,
+) -> None:
+    """Until the condition holds; NotReady when the system ends or takes too long."""
+    until = time.monotonic() + patience_s
+    while not condition():
+        if not process.alive:
+            raise NotReady(f"ended before {what}: {process.tail()}")
+        if time.monotonic() > until:
+            raise NotReady(f"not {what} within {patience_s:.0f} s: {process.tail()}")
+        time.sleep(every_s)
