@@ -3,15 +3,17 @@
 lines -> collector -> bus -+-> recorder  -> store -> uploaders -> district
                            +-> evaluator -> alarms -> notifier -> people
                            +-> latest    -> dashboard
+lines <- dispatcher <- dashboard, rules, console
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from datetime import time
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from cloud_sync.uploader import Uploader
 from drivers.line.arbiter import Arbiter, Attached
+from drivers.line.listener import Listener, Speaker
 from drivers.line.schedule import Rank
 from drivers.line.settings import SerialLine, TcpLine
 from drivers.line.transport import transport_for
@@ -26,67 +29,74 @@ from drivers.mqtt.broker import MqttBroker
 from drivers.mqtt.device import DeviceSlot
 from drivers.mqtt.profile import MqttProfile
 from drivers.mqtt.settings import MqttDevice, MqttLine
-from drivers.reading import Millis
-from drivers.registry import build_polled
+from drivers.reading import Millis, Quality
+from drivers.registry import build_polled, build_speaking
 from drivers.settings import SecretRef, millis
 from edge import clock
 from edge.bus import Overflow, ReadingBus
-from edge.channels.channel import Channel
-from edge.channels.settings import ChannelSettings
+from edge.channels.route import Route, routes
+from edge.commissioning.shelf import library_of
+from edge.commissioning.workbench import Workbench
 from edge.config.configuration import Configuration, site_info
+from edge.config.resources import builtin_configs
 from edge.config.secrets import SecretError, resolve_secret
 from edge.desk import AlarmDesk, StoredHistory
 from edge.notify_socket import NotifySocket
 from edge.pipeline.collector import Collector
+from edge.pipeline.dispatcher import Dispatcher
+from edge.pipeline.escalator import DailyWord, Escalator, Step
 from edge.pipeline.evaluator import Evaluator
+from edge.pipeline.housekeeping import Housekeeping
 from edge.pipeline.live import Latest
 from edge.pipeline.notices import NoticeWriter, RuleTexts
 from edge.pipeline.notifier import Notifier
+from edge.pipeline.outlets import Outlet, outlets
 from edge.pipeline.recorder import Recorder
+from edge.pipeline.screen import Screening, screen_of
+from edge.pipeline.self_watch import SelfWatch, own_rules, with_gateway
 from edge.stand_in_count import StandInCount, is_stand_in
 from edge.status import Parts, Status
-from edge.store import alarms, readings
+from edge.store import alarms, commands, readings, registers
 from edge.store.accounts import SCHEMA as ACCOUNTS_SCHEMA
 from edge.store.accounts import Accounts
+from edge.store.archivist import Archivist, Keeping
+from edge.store.backup import exclusive
 from edge.store.database import Database
+from edge.store.folder import DataFolder, FileKind
 from edge.store.moments import MIGRATIONS, Shape, Source
 from edge.store.outbox import ReadingOutbox
+from edge.store.salvage import Order
 from edge.supervisor import Supervisor
+from edge.warmup import warm_up
 from edge.web.app import create_app
 from edge.web.live import LiveHub
 from edge.web.server import WebServer
 from edge.web.services import About, Services
 from rules.alarm import Transition
 from rules.engine import Engine
+from rules.rehearsal import LATENESS_MS
+from rules.rulebook import Rule
 
 _LOG = logging.getLogger(__name__)
 
-CORE_MIGRATIONS = ((*alarms.SCHEMA, *ACCOUNTS_SCHEMA),)
+CORE_MIGRATIONS = ((*alarms.SCHEMA, *ACCOUNTS_SCHEMA), registers.SCHEMA, commands.SCHEMA)
+CORE = FileKind("core.db", CORE_MIGRATIONS, Order())
+_KEPT_IDS = (
+    "SELECT max(coalesce((SELECT min(position) FROM cursors), 0),"
+    " coalesce((SELECT max(last_id) FROM batches), 0))"
+)
+TELEMETRY = FileKind(
+    "telemetry.db", MIGRATIONS,
+    Order(
+        ("moments",),
+        {"moments": _KEPT_IDS},
+    ),
+)  # fmt: skip
 QUEUE_READINGS = 50_000
-PRUNE_EVERY_S = 3600.0
+DEMO_HASTE = 60.0
+"""The demo's school lives a minute in a second, and so do its counters."""
 STATUS_EVERY_S = 2.0
 CANCEL_AGAIN_S = 8.0
-WARM_MS = 30 * 60 * 1000
-"""Stored readings of this long fill the rules' windows at the start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """The two files of a data folder: `core` is small and precious, `telemetry` is bulk."""
-
-    core: Database
-    telemetry: Database
-
-    @classmethod
-    async def open(cls, data: Path, exit_stack: AsyncExitStack) -> Stores:
-        """Opens and migrates both; closed with the stack."""
-        await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True, mode=0o700)
-        core = Database(data / "core.db", CORE_MIGRATIONS)
-        telemetry = Database(data / "telemetry.db", MIGRATIONS)
-        for database in (core, telemetry):
-            exit_stack.push_async_callback(database.close)
-            await database.open()
-        return cls(core, telemetry)
 
 
 class Agent:
@@ -106,9 +116,12 @@ class Agent:
     async def run(self) -> None:
         """Runs until `stop`; what is collected is stored before it returns."""
         async with self._exit:
-            await self._run(await Stores.open(self._data, self._exit))
+            self._exit.enter_context(exclusive(self._data))
+            await self._run(
+                await DataFolder.open(self._data, CORE, TELEMETRY, clock.now, self.stop, self._exit)
+            )
 
-    async def _run(self, stores: Stores) -> None:
+    async def _run(self, stores: DataFolder) -> None:
         configuration, now = self._configuration, clock.now
         settings = configuration.settings
         started_at = now()
@@ -116,49 +129,52 @@ class Agent:
 
         # readings: lines -> collector -> bus -> store
         bus = ReadingBus()
-        collector = Collector(bus)
-        store = readings.ReadingStore(stores.telemetry, _sources(configuration))
-        await store.load()
+        collector = Collector(bus, await self._screening(stores.core))
+        store, archivist, loaded = await _reading_store(configuration, stores, self._exit)
         recorder = Recorder(
             bus.subscribe("recorder", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
-            store, millis(settings.store.group), now,
+            store, millis(settings.store.group), now, loaded=loaded,
         )  # fmt: skip
-        arbiters = _arbiters(configuration, collector, now)
-        brokers = _brokers(configuration, now)
+        arbiters, brokers = _arbiters(configuration, collector, now), _brokers(configuration, now)
+        field_lines: list[Arbiter | Listener] = [*arbiters, *_listeners(configuration, collector, now)]
 
         # dashboard: bus -> latest -> hub
         hub = LiveHub(now, lambda: configuration)
         latest = Latest(
             bus.subscribe("latest", limit=QUEUE_READINGS, overflow=Overflow.DROP_OLDEST), hub.readings
         )
-        latest.restore(await store.latest())
+        latest.restore(await store.latest() if loaded else ())
 
         # alarms: bus -> evaluator -> store -> notifier -> channels
         alarm_store = alarms.AlarmStore(stores.core)
-        channels = self._channels()
+        ways = self._ways()
+        self_rules = own_rules(builtin_configs(), configuration.rules)
+        notices = _notices(configuration, ways, self_rules)
         news: asyncio.Queue[Sequence[str]] = asyncio.Queue(1000)
+        notifier = Notifier(alarm_store, ways, now, lambda push: _offer(news, [push.occurrence]))
 
         def told(transitions: Sequence[Transition]) -> None:
             notifier.wake()
             _offer(news, [t.state.occurrence for t in transitions if t.state.occurrence])
 
-        recent = await store.recent(started_at - WARM_MS)
         engine = Engine(
-            configuration.rules, site_info(configuration), configuration.calendar, await alarm_store.states()
-        )
-        engine.warm(recent, started_at)
+            (*configuration.rules, *self_rules), with_gateway(site_info(configuration)),
+            configuration.calendar, await alarm_store.states(), lateness_ms=LATENESS_MS,
+        )  # fmt: skip
+        if loaded:
+            await warm_up(store, engine, started_at)
         evaluator = Evaluator(
             bus.subscribe("evaluator", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
-            engine, alarm_store, _notices(configuration, channels), now, told,
+            engine, alarm_store, notices, now, told, notifier.hold,
         )  # fmt: skip
-        notifier = Notifier(alarm_store, channels, now, lambda push: _offer(news, [push.occurrence]))
-        desk = AlarmDesk(alarm_store, evaluator, configuration.rules)
+        escalator = _escalator(configuration, alarm_store, notices, notifier, latest)
+        desk = AlarmDesk(alarm_store, evaluator, (*configuration.rules, *self_rules))
 
         # district: store -> outbox -> uploader
         quarantine = alarms.Quarantine(stores.core)
         outboxes = (
             alarms.AlarmOutbox(stores.core, site_tags),
-            ReadingOutbox(stores.telemetry, site_tags, quarantine.park),
+            ReadingOutbox(stores.telemetry, site_tags, quarantine.park, store.helper),
         )
         uploaders = self._uploaders(outboxes)
 
@@ -166,12 +182,13 @@ class Agent:
             supervisor = Supervisor(group)
             status = Status(
                 Parts(
-                    started_at, now, arbiters, brokers, uploaders, quarantine, supervisor, bus, collector,
+                    started_at, now, field_lines, brokers, uploaders, quarantine, supervisor, bus, collector,
                     recorder, store, evaluator, notifier, latest, _shortest_period(configuration),
-                    {d.id: StandInCount(d) for d in settings.sync if is_stand_in(d)},
+                    {d.id: StandInCount(d) for d in settings.sync if is_stand_in(d)}, archivist, stores,
                 )
             )  # fmt: skip
-            accounts = Accounts(now)
+            accounts, dispatcher = await _door(configuration, outlets(arbiters, brokers), stores.core, latest)
+            workbench = Workbench(configuration, arbiters, library_of(configuration))
             services = Services(
                 about=About(version("campus-edge"), started_at, self._demo),
                 clock=now,
@@ -181,6 +198,8 @@ class Agent:
                 latest=latest.get,
                 history=StoredHistory(store),
                 alarms=desk,
+                commands=dispatcher,
+                commissioning=workbench,
                 rules=engine,
                 lines=status.lines,
                 device_health=status.device,
@@ -196,10 +215,14 @@ class Agent:
                 supervisor.keep("evaluator", evaluator.run),
                 supervisor.keep("latest", latest.run),
                 supervisor.keep("notifier", notifier.run),
+                supervisor.keep("escalator", escalator.run),
                 supervisor.keep("collector", collector.run),
             ]
             fields = [
-                *(supervisor.keep(f"line {a.line.id}", a.run, first_s=1.0, longest_s=10.0) for a in arbiters),
+                *(
+                    supervisor.keep(f"line {one.line.id}", one.run, first_s=1.0, longest_s=10.0)
+                    for one in field_lines
+                ),
                 *(
                     supervisor.keep(
                         f"line {b.line.id}", partial(b.listen, collector.collect), first_s=0.5, longest_s=10.0
@@ -210,9 +233,13 @@ class Agent:
             outside = [
                 *(supervisor.keep(f"sync {u.destination.id}", u.run) for u in uploaders),
                 supervisor.keep("web", server.run),
+                supervisor.keep("commands", dispatcher.run),
+                supervisor.keep("commissioning", workbench.run),
                 supervisor.keep("alarm news", partial(_alarm_news, news, desk, hub)),
                 supervisor.keep("status news", partial(_status_news, status, hub)),
-                supervisor.keep("retention", partial(self._retention, store)),
+                supervisor.keep("archivist", archivist.run),
+                supervisor.keep("self watch", SelfWatch(evaluator, status.facts, now).run),
+                *_keep_house(supervisor, Housekeeping(stores, now)),
             ]
             notify = NotifySocket()
             outside.append(supervisor.keep("watchdog", partial(_watchdog, notify, status)))
@@ -225,43 +252,31 @@ class Agent:
             for wave in (fields, outside, tasks[4:], tasks[:4]):  # upstream first, so that nothing is lost
                 await _end(wave)
 
+    def _ways(self) -> Sequence[Route]:
+        """The channels of all desks; closed with the agent."""
+        ways = routes(self._configuration.settings.notify, self._secret)
+        for way in ways:
+            self._exit.push_async_callback(way.channel.close)
+        return ways
+
+    async def _screening(self, core: Database) -> Screening:
+        """The screen between lines and bus, as the last run left it."""
+        store = registers.RegisterStore(core)
+        haste = DEMO_HASTE if self._demo else 1.0
+        return Screening(screen_of(self._configuration, await store.load(), haste), store, clock.now)
+
     async def _announce(self, accounts: Accounts, core: Database, url: str) -> None:
         """Without users, prints the one token that makes the first."""
-        token = await core.run(accounts.ensure_setup_token)
+        try:
+            token = await core.run(accounts.ensure_setup_token)
+        except sqlite3.OperationalError:  # the disk refuses; the health page says so
+            token = None
         if token is not None:
             print(f"First-run token: {token}", flush=True)  # noqa: T201  # the one place a person gets it
         _LOG.info("dashboard on %s", url)
 
-    async def _retention(self, store: readings.ReadingStore) -> None:
-        """Deletes in small steps what is older than `keep_raw` and held by every destination."""
-        settings = self._configuration.settings
-        names = [destination.id for destination in settings.sync]
-        while True:
-            deleted = await store.prune(clock.now() - millis(settings.store.keep_raw), names)
-            await asyncio.sleep(1.0 if deleted else PRUNE_EVERY_S)
-
     def _secret(self, reference: SecretRef) -> str:
         return resolve_secret(reference, self._configuration.path.parent)
-
-    def _channels(self) -> Sequence[Channel]:
-        made = []
-        for desk, settings in self._configuration.settings.notify.items():
-            for number, one in enumerate(settings):
-                channel = self._channel(f"{desk}.{number}.{one.kind}", one)
-                self._exit.push_async_callback(channel.close)
-                made.append(channel)
-        return made
-
-    def _channel(self, name: str, one: ChannelSettings) -> Channel:
-        if one.webhook is not None:
-            from edge.channels.webhook import WebhookChannel
-
-            secret = self._secret(one.webhook.secret) if one.webhook.secret else None
-            return WebhookChannel(name, one.webhook.url, secret, one.priorities)
-        from edge.channels.wecom import WecomChannel
-
-        assert one.wecom is not None  # noqa: S101  # ChannelSettings has exactly one kind
-        return WecomChannel(name, one.wecom.url, self._secret(one.wecom.key), one.priorities)
 
     def _uploaders(self, outboxes: Sequence[alarms.AlarmOutbox | ReadingOutbox]) -> list[Uploader]:
         made = []
@@ -285,6 +300,16 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+
+
+def _keep_house(supervisor: Supervisor, keeping: Housekeeping) -> list[asyncio.Task[None]]:
+    return [
+        supervisor.keep("salvage", keeping.salvage),
+        supervisor.keep("file check", keeping.check),
+        supervisor.keep("ballast", keeping.ballast),
+        supervisor.keep("log folding", keeping.fold),
+        supervisor.keep("nightly copy", keeping.backup),
+    ]
 
 
 def static_files() -> Path | None:
@@ -336,6 +361,35 @@ def _sources(configuration: Configuration) -> list[Source]:
     ]  # fmt: skip
 
 
+async def _reading_store(
+    configuration: Configuration, stores: DataFolder, exit_stack: AsyncExitStack
+) -> tuple[readings.ReadingStore, Archivist, bool]:
+    """The store and who keeps it small. While a salvage brings old rows back nothing is sealed:
+    their ids are lower than those of new rows."""
+    settings = configuration.settings
+    store = readings.ReadingStore(stores.telemetry, _sources(configuration))
+    exit_stack.push_async_callback(store.close)
+    loaded = await _loaded(store)
+    archivist = Archivist(
+        stores.telemetry,
+        Keeping(millis(settings.store.keep_raw), settings.store.max_bytes),
+        [destination.id for destination in settings.sync],
+        clock.now,
+        lambda: not all(salvage.progress.done for salvage, _ in stores.salvages),
+    )
+    return store, archivist, loaded
+
+
+async def _loaded(store: readings.ReadingStore) -> bool:
+    """Loads the store where the disk lets it; the recorder does it later else."""
+    try:
+        await store.load()
+    except sqlite3.OperationalError as error:
+        _LOG.error("readings cannot be stored: %s", error)
+        return False
+    return True
+
+
 def _arbiters(configuration: Configuration, collector: Collector, now: clock.Clock) -> list[Arbiter]:
     made = []
     for line in configuration.settings.lines:
@@ -349,10 +403,29 @@ def _arbiters(configuration: Configuration, collector: Collector, now: clock.Clo
                 Rank.EMERGENCY if model.settings.priority == "emergency" else Rank.NORMAL,
             )
             for device, model in configuration.devices.items()
-            if model.settings.line == line.id
+            if model.settings.line == line.id and not model.profile.speaks_first
         ]
         if attached:
             made.append(Arbiter(line, transport_for(line), attached, collector.collect, now))
+    return made
+
+
+def _listeners(configuration: Configuration, collector: Collector, now: clock.Clock) -> list[Listener]:
+    made = []
+    for line in configuration.settings.lines:
+        if not isinstance(line, SerialLine | TcpLine):
+            continue
+        speakers = [
+            Speaker(
+                device,
+                build_speaking(model.settings, model.profile, model.points),
+                model.settings.every.total_seconds(),
+            )
+            for device, model in configuration.devices.items()
+            if model.settings.line == line.id and model.profile.speaks_first
+        ]
+        if speakers:
+            made.append(Listener(line, transport_for(line), speakers, collector.collect, now))
     return made
 
 
@@ -374,7 +447,20 @@ def _brokers(configuration: Configuration, now: clock.Clock) -> list[MqttBroker]
     return made
 
 
-def _notices(configuration: Configuration, channels: Sequence[Channel]) -> NoticeWriter:
+async def _door(
+    configuration: Configuration, ways: Mapping[str, Outlet], core: Database, latest: Latest
+) -> tuple[Accounts, Dispatcher]:
+    """The one door to the field; what a former run left open is closed."""
+    accounts = Accounts(clock.now)
+    dispatcher = Dispatcher(configuration, ways, core, accounts, clock.now, latest.value)
+    try:
+        await dispatcher.recover()
+    except sqlite3.OperationalError as error:  # the disk refuses; commands are refused with it
+        _LOG.error("open commands are not closed yet: %s", error)
+    return accounts, dispatcher
+
+
+def _notices(configuration: Configuration, ways: Sequence[Route], own: Sequence[Rule]) -> NoticeWriter:
     settings = configuration.settings
     places = {space.id: space.name for space in settings.spaces}
     places |= {
@@ -387,14 +473,41 @@ def _notices(configuration: Configuration, channels: Sequence[Channel]) -> Notic
         for device, model in configuration.devices.items()
         for point, spec in model.points.items()
     }
-    texts = {rule.id: RuleTexts(rule.alarm.title.zh, rule.alarm.guide.zh) for rule in configuration.rules}
-    return NoticeWriter(settings.site.name, ZoneInfo(settings.site.timezone), places, points, texts, channels)
+    texts = {
+        rule.id: RuleTexts(rule.alarm.title.zh, rule.alarm.guide.zh) for rule in (*configuration.rules, *own)
+    }
+    quiet = {step.to for steps in settings.push.escalation.values() for step in steps}
+    zone = ZoneInfo(settings.site.timezone)
+    return NoticeWriter(settings.site.name, zone, places, points, texts, ways, quiet)
+
+
+def _escalator(
+    configuration: Configuration,
+    store: alarms.AlarmStore,
+    writer: NoticeWriter,
+    notifier: Notifier,
+    latest: Latest,
+) -> Escalator:
+    settings = configuration.settings
+    steps = {
+        int(priority): [Step(millis(step.after), step.to) for step in steps]
+        for priority, steps in settings.push.escalation.items()
+    }
+    beat = settings.push.heartbeat
+
+    def summary() -> str:
+        devices = {reading.device for reading in latest.get() if reading.quality is Quality.GOOD}
+        return f"{len(devices)}/{len(configuration.devices)} 台设备有有效数据"
+
+    word = DailyWord(time.fromisoformat(beat.at), beat.to, summary) if beat else None
+    zone = ZoneInfo(settings.site.timezone)
+    return Escalator(store, writer, steps, word, zone, clock.now, notifier.wake)
 
 
 def _shortest_period(configuration: Configuration) -> Millis | None:
     polled = [
         millis(model.settings.every)
         for model in configuration.devices.values()
-        if not isinstance(model.settings, MqttDevice)
+        if not model.profile.speaks_first
     ]
     return min(polled, default=None)

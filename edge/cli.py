@@ -18,6 +18,12 @@ from typing import Annotated
 import typer
 
 from edge.cli_accounts import DEFAULT_DATA, DataOption, audit_app, token_app, user_app
+from edge.cli_data import backup, restore
+from edge.cli_district import district_app
+from edge.cli_field import capture, read_device, replay, scan, write
+from edge.cli_history import history_app
+from edge.cli_mqtt import mqtt_app
+from edge.cli_rules import rules_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +36,13 @@ app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")
 app.add_typer(audit_app, name="audit")
 app.add_typer(profiles_app, name="profiles")
+app.command()(backup)
+app.command()(restore)
+app.add_typer(rules_app, name="rules")
+app.add_typer(mqtt_app, name="mqtt")
+app.add_typer(district_app, name="district")
+app.add_typer(district_app, name="district")
+app.add_typer(history_app, name="history")
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
@@ -64,17 +77,19 @@ def run(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="log every frame in hex")] = False,
 ) -> None:
     """Runs the gateway until SIGTERM; SIGHUP reads the configuration again."""
-    from edge.store.database import NewerSchema
+    from edge.store.backup import InUse
 
     _log_to_stderr(verbose)
     try:
         _serve(config, data, demo)
-    except* (OSError, sqlite3.DatabaseError, NewerSchema) as group:
+    except* (OSError, sqlite3.DatabaseError, InUse) as group:
         causes = "; ".join(str(error) for error in _leaves(group))
         raise _fail(f"cannot run: {causes}") from group
 
 
 def _serve(config: Path, data: Path, demo: bool) -> None:
+    # influxdb-client loads numpy where it finds it: 25 MB for nothing, see edge/store/helper.py
+    sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(_run(config, data, demo))
 
@@ -156,16 +171,24 @@ def demo(
     scenario: Annotated[
         str | None, typer.Option(help="bus-cut gas-leak night-leak uplink-down power-cut")
     ] = None,
+    schools: Annotated[
+        int | None, typer.Option(min=2, max=20, help="so many small schools against one district instead")
+    ] = None,
 ) -> None:
     """A virtual school on real protocols, with the unchanged gateway on top."""
     from drivers.settings import parse_duration
     from edge.demo import run_demo
+    from edge.demo_district import run_schools
 
     _log_to_stderr(False)
     try:
         seconds = parse_duration(duration).total_seconds() if duration else None
     except ValueError as error:
         raise _fail(f"--for: {error}", 2) from error
+    if schools is not None:
+        if config is not None or scenario is not None:
+            raise _fail("--schools plays its own schools: leave -c and --scenario", 2)
+        raise typer.Exit(run_schools(schools, port, data, seconds, seed))
     raise typer.Exit(run_demo(port, data, seconds, seed, scenario, config))
 
 
@@ -185,14 +208,18 @@ def check(config: ConfigOption, as_json: JsonOption = False) -> None:
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(help="config, profile, rules, calendar or vocabulary")],
+    kind: Annotated[str, typer.Argument(help="config, profile, rules, calendar, vocabulary; or influx")],
 ) -> None:
-    """Prints the JSON Schema of a file kind, for editors."""
+    """Prints the JSON Schema of a file kind, for editors; `influx`: the district's fields, for people."""
+    from edge.config.influx_schema import as_markdown, measurements
     from edge.config.schema import KINDS
     from edge.config.schema import schema as schema_of
 
+    if kind == "influx":
+        typer.echo(as_markdown(measurements()), nl=False)
+        return
     if kind not in KINDS:
-        raise _fail(f"unknown kind {kind}; known: {', '.join(KINDS)}", 2)
+        raise _fail(f"unknown kind {kind}; known: {', '.join((*KINDS, 'influx'))}", 2)
     typer.echo(json.dumps(schema_of(kind), ensure_ascii=False, indent=2))
 
 
@@ -201,11 +228,12 @@ def read(
     device: Annotated[str, typer.Argument(help="the device's id")],
     config: ConfigOption,
     points: Annotated[list[str] | None, typer.Argument(help="only these points")] = None,
+    data: DataOption = DEFAULT_DATA,
     as_json: JsonOption = False,
 ) -> None:
-    """Reads one device once: decoded values beside the raw frames. The line must be free."""
+    """Reads one device once: decoded values beside the raw frames. A running gateway lends its line."""
     from edge.config.load import ConfigError, load
-    from edge.reading_once import NotPolled, read_once, report
+    from edge.reading_once import report
 
     try:
         configuration = load(config)
@@ -213,12 +241,9 @@ def read(
         raise _fail(str(error), 2) from error
     if device not in configuration.devices:
         raise _fail(f"unknown device {device}; known: {', '.join(sorted(configuration.devices))}", 2)
-    try:
-        result = asyncio.run(read_once(configuration, device))
-    except NotPolled as error:
-        raise _fail(str(error), 2) from error
+    result = read_device(configuration, data, device)
     typer.echo(report(result, points, as_json=as_json))
-    raise typer.Exit(0 if result.good else 1)
+    raise typer.Exit(0 if result.readings and result.good else 1)
 
 
 @profiles_app.command("list")
@@ -252,3 +277,7 @@ def profiles_show(profile: str) -> None:
     if "/" in profile or not path.is_file():
         raise _fail(f"unknown profile {profile}; see: campus-edge profiles list", 2)
     typer.echo(path.read_text(encoding="utf-8"))
+
+
+for command in (write, scan, capture, replay):
+    app.command()(command)

@@ -10,11 +10,9 @@ import asyncio
 import random
 import secrets
 import signal
-import socket
 import sqlite3
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,18 +22,16 @@ from rich.console import Console
 
 from cloud_sync.stand_in import STAND_IN_ORG, StandIn
 from drivers.simulated.broker import Broker, BrokerError, Login, choose
-from drivers.simulated.device import VirtualDevice
 from drivers.simulated.field import Field, live
 from drivers.simulated.physics import School
-from drivers.simulated.scenario import Scenario, prepare, start_of
-from drivers.simulated.signals import signal as signal_of
-from drivers.simulated.spaces import Space
+from drivers.simulated.scenario import Scenario
 from edge.config.configuration import Configuration
 from edge.config.fault import ConfigError
 from edge.config.load import load
 from edge.config.resources import builtin_configs
 from edge.demo_agent import AgentProcess, DemoFailed
 from edge.demo_audit import Stored, differences, held, position, stored
+from edge.demo_ground import data_folder, interruptible, must_be_free, play, told
 from edge.demo_pushes import PushReceiver
 from edge.demo_stage import BROKER_USER, BUCKET, DESTINATION, Addresses, Passwords, write_stage
 
@@ -69,56 +65,15 @@ def run_demo(
     except ValueError:
         console.print(f"unknown scenario {scenario}; known: {', '.join(Scenario)}", markup=False)
         return 2
-    with _data_folder(data) as folder:
+    with data_folder(data) as folder:
         demo = _Demo(console, port, folder, duration, seed, chosen, config or builtin_configs() / "demo.yaml")
         try:
-            return asyncio.run(_interruptible(demo))
+            return asyncio.run(interruptible(demo.run))
         except* ConfigError as group:
-            code = _told(console, group, 2)
+            code = told(console, group, 2)
         except* (DemoFailed, BrokerError, OSError, sqlite3.Error, httpx.HTTPError) as group:
-            code = _told(console, group, 1)
+            code = told(console, group, 1)
         return code
-
-
-async def _interruptible(demo: _Demo) -> int:
-    """Runs the demo; a signal before it plays cancels it, so that nothing is left running."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - this is a task
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        return await demo.run()
-    except asyncio.CancelledError:  # the end of the program: nobody above waits for it
-        return 0
-
-
-def _told(console: Console, group: BaseExceptionGroup[Any], code: int) -> int:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            _told(console, error, code)
-        else:
-            console.print(str(error) or repr(error), style="red", markup=False)
-    return code
-
-
-def _must_be_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise DemoFailed(f"port {port} is taken: choose another one with --port") from error
-
-
-@contextmanager
-def _data_folder(data: Path | None) -> Iterator[Path]:
-    if data is not None:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        yield data.resolve()
-        return
-    with tempfile.TemporaryDirectory(prefix="campus-edge-demo-") as folder:
-        yield Path(folder).resolve()
 
 
 @dataclass(slots=True)
@@ -134,7 +89,7 @@ class _Demo:
     config: Path
 
     async def run(self) -> int:
-        _must_be_free(self.port)
+        must_be_free(self.port)
         stage = self.data / "demo"
         stage.mkdir(exist_ok=True, mode=0o700)
         passwords = Passwords()
@@ -149,7 +104,7 @@ class _Demo:
             configuration = load(
                 await asyncio.to_thread(write_stage, self.config, stage, addresses, passwords)
             )
-            school, field = self._build(configuration, login)
+            school, field = play(configuration, login, self.seed, self.scenario)
             await stack.enter_async_context(field)
             behind = position(self.data, DESTINATION)
             agent = AgentProcess(
@@ -162,30 +117,6 @@ class _Demo:
     @property
     def _url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def _build(self, configuration: Configuration, login: Login) -> tuple[School, Field]:
-        """The world and its devices, from the profiles of the configuration."""
-        settings = configuration.settings
-        start = start_of(self.scenario)
-        spaces = [
-            Space(s.id, s.kind, s.parent or "", s.area_m2 or 0.0, s.seats or 0) for s in settings.spaces
-        ]
-        school = School(spaces, self.seed, start)
-        devices = [
-            VirtualDevice(
-                model.settings,
-                model.profile,
-                model.points,
-                {
-                    point: signal_of(school, name, model.kind, model.space, point, spec)
-                    for point, spec in model.points.items()
-                },
-            )
-            for name, model in configuration.devices.items()
-        ]
-        prepare(school, self.scenario, start)
-        school.warm_up()
-        return school, Field(settings.lines, devices, self.seed, login)
 
     async def _play(
         self,

@@ -87,6 +87,16 @@ class AgentProcess:
         except httpx.TransportError:
             return False
 
+    def memory(self) -> int:
+        """Resident bytes of the process now, 0 when it does not run."""
+        if self._process is None or self._process.returncode is not None:
+            return 0
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii").split()[1]
+        except OSError:
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
     def cut_power(self) -> None:
         """kill -9; `watch` starts the gateway again."""
         if self._process is not None and self._process.returncode is None:

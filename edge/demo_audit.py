@@ -70,18 +70,18 @@ def stored(data: Path, behind: int) -> Stored:
     return Stored({key: Sum(len(values), math.fsum(values)) for key, values in numbers.items()}, bad)
 
 
-def held(holdings: Holdings, keys: Sequence[Key]) -> Mapping[Key, Sum]:
-    """What the stand-in district holds of these."""
+def held(holdings: Holdings, keys: Sequence[Key], school: str | None = None) -> Mapping[Key, Sum]:
+    """What the stand-in district holds of these, from one school or from all."""
     found = {}
     for key in keys:
-        series = holdings.select(*key)
+        series = holdings.select(*key, tag=None if school is None else ("school", school))
         found[key] = Sum(sum(one.count for one in series), sum(one.total for one in series))
     return found
 
 
-def differences(store: Stored, holdings: Holdings) -> list[str]:
-    """One line for each kind and point whose readings differ between store and district."""
-    there = held(holdings, list(store.good))
+def differences(store: Stored, holdings: Holdings, school: str | None = None) -> list[str]:
+    """One line for each kind and point whose readings differ between a school's store and the district."""
+    there = held(holdings, list(store.good), school)
     return [
         f"{kind} {point}: {here.number} readings of sum {here.total:g} are stored, "
         f"the district holds {there[kind, point].number} of sum {there[kind, point].total:g}"

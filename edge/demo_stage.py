@@ -33,6 +33,9 @@ from edge.config.spots import Data, Document
 
 BUCKET = "schools"
 DESTINATION = "district"
+FRAMED = ("modbus-rtu", "modbus-ascii", "dlt645", "cjt188", "davis", "text")
+"""Protocols whose devices have a framing of their own."""
+
 BROKER_USER = "gateway"
 
 
@@ -111,7 +114,7 @@ def _point_at_loopback(data: dict[str, Data], folder: Path, addresses: Addresses
     for line in _mappings(data, "lines"):
         serial |= _point_line(line, folder, addresses)
     for device in _mappings(data, "devices"):
-        if device.get("line") in serial and device.get("protocol") in ("modbus-rtu", "dlt645"):
+        if device.get("line") in serial and device.get("protocol") in FRAMED:
             device["framing"] = "8N1"
     data["sync"] = [
         {

@@ -10,8 +10,13 @@ from edge.store.alarms import AlarmStore, Push
 from edge.store.readings import ReadingStore
 from edge.web.services import Aggregate, AlarmRecord, Delivery, NotAllowed, Sample, Text, UnknownAlarm
 from rules.alarm import AlarmState, Condition
+from rules.engine import NotShelvable
+from rules.report import AlarmReport, report
 from rules.rulebook import Rule
 from rules.text import Text as RuleText
+
+ASIDE = frozenset({"normal", "shelved", "suppressed"})
+"""States that stand in lists of their own."""
 
 
 class StoredHistory:
@@ -49,10 +54,13 @@ class AlarmDesk:
         self, state: str, priority: int | None, scopes: frozenset[str] | None, limit: int, offset: int
     ) -> Sequence[AlarmRecord]:
         """See the protocol."""
+        stored = await self._store.occurrences(only_open=state not in ("all", "normal"))
+        unstored = self._evaluator.unstored()
+        known = [*unstored.values(), *(s for s in stored if s.occurrence not in unstored)]
         found = [
             s
-            for s in await self._store.occurrences(only_open=state not in ("all", "normal"))
-            if (state in ("open", "all") or s.isa == state)
+            for s in sorted(known, key=lambda s: -(s.raised_at or 0))
+            if (state in ("all", s.isa) or (state == "open" and s.isa not in ASIDE))
             and (priority is None or s.priority == priority)
             and (scopes is None or s.scope in scopes)
         ]
@@ -65,7 +73,7 @@ class AlarmDesk:
 
     async def by_ids(self, occurrences: Sequence[str]) -> Sequence[AlarmRecord]:
         """The named occurrences, those that are stored."""
-        found = [await self._store.occurrence(name) for name in dict.fromkeys(occurrences)]
+        found = [await self._known(name) for name in dict.fromkeys(occurrences)]
         return await self.records([state for state in found if state is not None])
 
     def _record(self, state: AlarmState, pushes: Sequence[Push]) -> AlarmRecord:
@@ -104,8 +112,33 @@ class AlarmDesk:
         await self._evaluator.reset(state.rule, state.scope, user, note)
         return await self._again(occurrence)
 
+    async def shelve(self, occurrence: str, user: str, reason: str, until: Millis) -> AlarmRecord:
+        """See the protocol."""
+        state = await self._current(occurrence)
+        try:
+            await self._evaluator.shelve(state.rule, state.scope, user, reason, until)
+        except NotShelvable as error:
+            raise NotAllowed(str(error)) from error
+        return await self._again(occurrence)
+
+    async def unshelve(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        """See the protocol."""
+        state = await self._current(occurrence)
+        if state.shelved_until is None:
+            raise NotAllowed("this alarm is not shelved")
+        await self._evaluator.unshelve(state.rule, state.scope)
+        return await self._again(occurrence)
+
+    async def report(self, since: Millis, until: Millis) -> AlarmReport:
+        """See the protocol."""
+        return report(await self._store.raised_between(since, until), since, until)
+
+    async def _known(self, occurrence: str) -> AlarmState | None:
+        """An occurrence, also one that the disk has refused so far."""
+        return self._evaluator.unstored().get(occurrence) or await self._store.occurrence(occurrence)
+
     async def _current(self, occurrence: str) -> AlarmState:
-        state = await self._store.occurrence(occurrence)
+        state = await self._known(occurrence)
         if state is None:
             raise UnknownAlarm(occurrence)
         states = self._evaluator.engine.states()
@@ -115,6 +148,8 @@ class AlarmDesk:
         return live
 
     async def _again(self, occurrence: str) -> AlarmRecord:
+        if occurrence in self._evaluator.unstored():
+            raise NotAllowed("this stands in memory only: the storage has failed, a restart would forget it")
         state = await self._store.occurrence(occurrence)
         if state is None:
             raise UnknownAlarm(occurrence)

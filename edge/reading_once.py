@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from drivers.errors import LineDown
 from drivers.line.arbiter import Arbiter, Attached
 from drivers.line.counters import DeviceCounters
+from drivers.line.listener import Listener, Speaker
 from drivers.line.schedule import Rank
-from drivers.line.settings import Framing, SerialLine, TcpLine
+from drivers.line.settings import FieldLine, Framing, SerialLine, TcpLine
 from drivers.line.transport import Lost, Receive, Transport, transport_for
 from drivers.reading import Quality, Reading
-from drivers.registry import build_polled
+from drivers.registry import build_polled, build_speaking
 from edge.clock import now, rfc3339
 from edge.config.configuration import Configuration, DeviceModel
 from edge.pipeline.notices import words
@@ -29,6 +30,10 @@ ADVICE = {
     "exception:1": "设备不支持此功能码: 查型号与配置文件 (illegal function: check the profile)",
     "exception:2": "设备没有此寄存器: 查型号与配置文件 (illegal address: check the profile)",
 }
+
+
+LONGEST_PERIOD_S = 10.0
+"""A device that speaks by itself is waited for three of its periods, each at most this long."""
 
 
 class NotPolled(Exception):
@@ -83,11 +88,14 @@ class Result:
 
 
 async def read_once(configuration: Configuration, device: str) -> Result:
-    """Opens the device's line, reads it once and closes; NotPolled for one that speaks by itself."""
+    """Opens the device's line, reads it once and closes. One that speaks by itself is heard until it has
+    said everything, or until it is silent; NotPolled for one behind a broker."""
     model = configuration.devices[device]
     line = next(line for line in configuration.settings.lines if line.id == model.settings.line)
     if not isinstance(line, SerialLine | TcpLine):
         raise NotPolled(f"{device} speaks by itself over {line.url}: watch it on the dashboard")
+    if model.profile.speaks_first:
+        return await _hear(device, model, line)
     driver = build_polled(model.settings, model.profile, model.points, line)
     attached = Attached(device, driver, 3600.0, Rank.NORMAL)
     recording = Recording(transport_for(line))
@@ -109,9 +117,33 @@ async def read_once(configuration: Configuration, device: str) -> Result:
     return Result(device, model, readings, recording.frames, attached.counters, trouble)
 
 
-async def _serve(arbiter: Arbiter) -> None:
+async def _hear(device: str, model: DeviceModel, line: FieldLine) -> Result:
+    period_s = min(model.settings.every.total_seconds(), LONGEST_PERIOD_S)
+    speaker = Speaker(device, build_speaking(model.settings, model.profile, model.points), period_s)
+    recording = Recording(transport_for(line))
+    found: dict[str, Reading] = {}
+    complete = asyncio.Event()
+
+    def take(readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            if reading.quality is Quality.GOOD or reading.point not in found:
+                found[reading.point] = reading
+        if len(found) == len(model.points):
+            complete.set()
+
+    listener = Listener(line, recording, [speaker], take, now)
+    logging.getLogger("drivers").setLevel(logging.ERROR)  # the report says it all
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(_serve(listener))
+        await complete.wait()
+        task.cancel()
+    readings = [found[point] for point in model.points]
+    return Result(device, model, readings, recording.frames, speaker.counters, listener.counters.last_error)
+
+
+async def _serve(owner: Arbiter | Listener) -> None:
     try:
-        await arbiter.run()
+        await owner.run()
     except LineDown:
         return  # its readings say so
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-import httpx
 import msgspec
 
 from cloud_sync.settings import InfluxDestination
@@ -34,6 +33,8 @@ class StandInCount:
 
     async def points(self) -> int | None:
         """Distinct points (series, field, time) that it holds."""
+        import httpx
+
         async with self._lock:
             if time.monotonic() - self._asked >= FRESH_S:
                 self._asked = time.monotonic()

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from cloud_sync.uploader import Uploader
 from drivers.line.arbiter import Arbiter
 from drivers.line.counters import DeviceCounters, LineCounters, percentile
+from drivers.line.listener import Listener
 from drivers.mqtt.broker import MqttBroker
-from drivers.reading import Millis
+from drivers.reading import Millis, Value
 from edge.bus import ReadingBus
 from edge.pipeline.collector import Collector
 from edge.pipeline.evaluator import Evaluator
@@ -19,6 +20,8 @@ from edge.pipeline.notifier import Notifier
 from edge.pipeline.recorder import Recorder
 from edge.stand_in_count import StandInCount
 from edge.store.alarms import Quarantine
+from edge.store.archivist import Archivist
+from edge.store.folder import DataFolder
 from edge.store.readings import ReadingStore
 from edge.supervisor import Supervisor
 from edge.web.services import (
@@ -34,6 +37,8 @@ from edge.web.services import (
 
 QUIET_FACTOR = 3
 QUIET_LEAST_MS = 60_000
+DAMAGE_SAID_MS = 60_000
+"""So long after a start the damage that it found stands as a condition; the alarm is latched."""
 """Data is late when nothing moved for three of the shortest periods, and at least a minute."""
 
 
@@ -58,7 +63,7 @@ class Parts:
 
     started_at: Millis
     clock: Callable[[], Millis]
-    arbiters: Sequence[Arbiter]
+    arbiters: Sequence[Arbiter | Listener]
     brokers: Sequence[MqttBroker]
     uploaders: Sequence[Uploader]
     quarantine: Quarantine
@@ -74,6 +79,8 @@ class Parts:
     """The shortest polling period, `None` when nothing is polled."""
     stand_ins: Mapping[str, StandInCount]
     """By destination id, those destinations that are stand-ins."""
+    archivist: Archivist
+    folder: DataFolder
 
 
 class Status:
@@ -146,6 +153,7 @@ class Status:
             self._check_data(),
             self._check_lines(),
             self._check_store(),
+            self._check_history(),
             self._check_alarms(),
             self._check_sync(),
             self._check_tasks(),
@@ -172,10 +180,49 @@ class Status:
         return Check("field", "degraded" if detail else "ok", detail)
 
     def _check_store(self) -> Check:
-        recorder = self._parts.recorder
-        if recorder.last_error:
-            return Check("store", "failed", f"{recorder.last_error}; {recorder.held} readings held in memory")
-        return Check("store", "ok")
+        failure = self._storage_failure()
+        if failure:
+            return Check("store", "failed", f"storage failed: {failure}")
+        told = [f"{f.file}: {f.detail}" for f in self._parts.folder.findings]
+        told += [
+            f"{salvage.source.name}: {salvage.progress.rows} rows copied so far"
+            for salvage, _ in self._parts.folder.salvages
+            if not salvage.progress.done
+        ]
+        return Check("store", "degraded" if told else "ok", "; ".join(told))
+
+    def _storage_failure(self) -> str:
+        """Why something cannot be written, empty when all can."""
+        parts = self._parts
+        error = (
+            parts.recorder.last_error
+            or parts.evaluator.last_error
+            or parts.folder.core.error
+            or parts.folder.telemetry.error
+        )
+        return f"{error}; {parts.recorder.held} readings held in memory" if error else ""
+
+    def facts(self) -> Mapping[str, Value]:
+        """What the gateway's own rules look at."""
+        parts = self._parts
+        fresh = parts.clock() - parts.started_at < DAMAGE_SAID_MS
+        return {
+            "storage_failed": bool(self._storage_failure()),
+            "storage_damaged": bool(parts.folder.findings) and fresh,
+        }
+
+    def _check_history(self) -> Check:
+        """How full the store is, in bytes and in days."""
+        archivist = self._parts.archivist
+        full = archivist.occupancy
+        text = f"{full.used_bytes / 1e6:.0f} MB of {full.max_bytes / 1e6:.0f} MB"
+        if full.days_left is not None:
+            text += f"; room for {full.days_left:.0f} days" if full.days_left else "; the oldest day goes"
+        if archivist.last_error:
+            return Check("history", "failed", f"{archivist.last_error}; {text}")
+        if lost := full.shed_points.get("raw_unsent"):
+            return Check("history", "degraded", f"{lost} readings were given up unsent; {text}")
+        return Check("history", "ok", text)
 
     def _check_alarms(self) -> Check:
         parts = self._parts
@@ -206,10 +253,36 @@ class Status:
             _one("campus_edge_readings_dropped_total", "Readings lost to full buffers.", "counter",
                  parts.collector.dropped + parts.recorder.dropped),
             _one("campus_edge_store_held", "Readings not yet committed.", "gauge", parts.recorder.held),
+            _one("campus_edge_store_failed", "1 while a file cannot be written.", "gauge",
+                 float(bool(self._storage_failure()))),
+            _one("campus_edge_store_damage_found", "Damaged or lost files found by this start.", "gauge",
+                 len(parts.folder.findings)),
+            _one("campus_edge_salvage_rows", "Rows copied from damaged files in this run.", "gauge",
+                 sum(s.progress.rows for s, _ in parts.folder.salvages)),
+            _one("campus_edge_salvage_gaps", "Places of damaged files that could not be read.", "gauge",
+                 sum(s.progress.gaps for s, _ in parts.folder.salvages)),
+            _one("campus_edge_ballast_released_total", "Times that the ballast was given up.", "counter",
+                 parts.folder.ballast.released),
+            _one("campus_edge_pushes_held", "Pushes that stand in memory only.", "gauge",
+                 parts.notifier.held),
             _one("campus_edge_pushes_delivered_total", "Pushes delivered.", "counter",
                  parts.notifier.delivered),
             _one("campus_edge_pushes_failed_total", "Pushes failed for good.", "counter",
                  parts.notifier.failed),
+        )  # fmt: skip
+        full = parts.archivist.occupancy
+        known = (
+            ("campus_edge_history_days_left", "Days until the store's budget is full.", full.days_left),
+            ("campus_edge_history_bytes_per_point", "Bytes of a sealed reading.", full.bytes_per_point),
+        )
+        occupancy = (
+            _one("campus_edge_history_bytes", "Bytes of all stored readings.", "gauge", full.used_bytes),
+            _one("campus_edge_history_budget_bytes", "Bytes that they may take.", "gauge", full.max_bytes),
+            *(_one(name, text, "gauge", value) for name, text, value in known if value is not None),
+            Metric(
+                "campus_edge_history_shed_total", "Readings given up for the budget, by what they were.",
+                "counter", tuple(({"what": what}, float(n)) for what, n in full.shed_points.items()),
+            ),
         )  # fmt: skip
         labelled = (
             Metric(
@@ -237,7 +310,7 @@ class Status:
                 tuple(({"queue": s.name}, float(s.dropped)) for s in parts.bus.subscriptions),
             ),
         )  # fmt: skip
-        return plain + labelled
+        return plain + occupancy + labelled
 
 
 def _one(name: str, text: str, kind: str, value: float) -> Metric:

@@ -14,6 +14,7 @@ from edge.config.resources import builtin_configs
 from edge.config.rulefiles import RuleShelf
 from edge.config.validation import limit
 from rules.check import check_rule
+from rules.proving import prove
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def check(path: Path) -> CheckReport:
     if configuration is not None:
         loading.faults += _unused_profiles(loading)
         loading.faults += _unused_rules(loading, configuration)
+    loading.faults += loading.disarmed
     faults = tuple(limit(loading.faults))
     return CheckReport(path, faults, tuple(limit(loading.warnings)), None if faults else configuration)
 
@@ -90,5 +92,6 @@ def _unused_rules(loading: Loading, configuration: Configuration) -> list[Fault]
     empty = replace(site_info(configuration), devices=())
     for placed in unused.rules:
         wrong = check_rule(placed.rule, units, empty)
+        wrong += prove(placed.rule, units, frozenset(configuration.vocabulary.space_kinds))
         faults += (placed.fault(found.path, found.message) for found in wrong)
     return faults

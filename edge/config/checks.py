@@ -108,6 +108,10 @@ def _device_faults(
     if family != meaning.family:
         message = f"the profile {settings.profile} is for {family} devices, the protocol is {protocol}"
         yield draft.fault("devices", number, "profile", message)
+    variant, spoken = getattr(settings, "variant", None), getattr(profile, "variant", None)
+    if variant is not None and spoken is not None and variant != spoken:
+        message = f"the profile {settings.profile} is of DL/T 645-{spoken}: choose one of {variant}"
+        yield draft.fault("devices", number, "variant", message)
     if settings.every < SHORTEST_PERIOD:
         yield draft.fault("devices", number, "every", "must be at least 50ms")
 
@@ -118,13 +122,13 @@ def addresses(draft: Draft) -> Iterator[Fault]:
     framing: dict[str, str] = {}
     kinds = {line.id: line_kind(line) for line in draft.settings.lines}
     for number, settings in enumerate(draft.settings.devices):
-        step = "topic" if settings.protocol == "mqtt" else "address"
-        address = str(getattr(settings, step))
-        key = (settings.line, PROTOCOLS[settings.protocol].family, address)
-        first = owner.setdefault(key, settings.id)
-        if first != settings.id:
-            message = f"{settings.id} and {first} have the same {step} {address} on the line {settings.line}"
-            yield draft.fault("devices", number, step, message)
+        step = PROTOCOLS[settings.protocol].told_apart_by
+        address = getattr(settings, step)
+        if address is not None:
+            key = (settings.line, PROTOCOLS[settings.protocol].family, str(address))
+            first = owner.setdefault(key, settings.id)
+            if first != settings.id:
+                yield draft.fault("devices", number, step, _same_address(settings, first, step))
         if kinds.get(settings.line) == "tcp":
             wraps = "modbus-tcp" if settings.protocol == "modbus-tcp" else "serial frames"
             spoken = framing.setdefault(settings.line, wraps)
@@ -133,6 +137,66 @@ def addresses(draft: Draft) -> Iterator[Fault]:
                     f"the line {settings.line} carries {spoken}: one connection cannot carry {wraps} too"
                 )
                 yield draft.fault("devices", number, "protocol", message)
+
+
+def _same_address(settings: DeviceSettings, first: str, step: str) -> str:
+    if step == "line":
+        return (
+            f"the line {settings.line} has a {settings.protocol} device already ({first}): it needs its own"
+        )
+    address = getattr(settings, step)
+    return f"{settings.id} and {first} have the same {step} {address} on the line {settings.line}"
+
+
+def listening(draft: Draft, devices: Mapping[str, DeviceModel]) -> Iterator[Fault]:
+    """Devices that speak by themselves share a line only with their like, and can be told apart."""
+    first: dict[str, tuple[str, bool]] = {}
+    protocols: dict[str, str] = {}
+    talkers: dict[str, tuple[str, bool]] = {}
+    for number, settings in enumerate(draft.settings.devices):
+        model = devices.get(settings.id)
+        if model is None or settings.protocol == "mqtt":
+            continue
+        speaks = model.profile.speaks_first
+        other, other_speaks = first.setdefault(settings.line, (settings.id, speaks))
+        if speaks != other_speaks:
+            speaker, asked = (settings.id, other) if speaks else (other, settings.id)
+            message = (
+                f"{speaker} speaks by itself and {asked} must be asked: on one line they disturb each other, "
+                "give each a line of its own"
+            )
+            yield draft.fault("devices", number, "line", message)
+        protocols.setdefault(settings.line, settings.protocol)
+        if protocols[settings.line] != settings.protocol and "davis" in (
+            settings.protocol, protocols[settings.line],
+        ):  # fmt: skip
+            message = (
+                f"a Davis console needs a line of its own: {other} and {settings.id} share {settings.line}"
+            )
+            yield draft.fault("devices", number, "line", message)
+        if settings.protocol == "nmea":
+            before, has_name = talkers.get(settings.line, ("", True))
+            has_name = has_name and getattr(settings, "talker", None) is not None
+            talkers[settings.line] = (settings.id, has_name)
+            if before and not has_name:
+                message = f"{before} is on the line {settings.line} too: name the talker of each, such as WI"
+                yield draft.fault("devices", number, "line", message)
+        yield from _request_address(draft, number, settings, model.profile)
+
+
+def _request_address(
+    draft: Draft, number: int, settings: DeviceSettings, profile: Profile
+) -> Iterator[Fault]:
+    """The request of a text device has a place for an address exactly where the device has one."""
+    if settings.protocol != "text":
+        return
+    needs, has = getattr(profile, "needs_address", False), getattr(settings, "address", None) is not None
+    if needs and not has:
+        message = f"the request of {settings.profile} holds an address: give one, such as 01"
+        yield draft.fault("devices", number, "profile", message)
+    elif has and not needs:
+        message = f"{settings.profile} sends no address: remove it"
+        yield draft.fault("devices", number, "address", message)
 
 
 def secrets(draft: Draft, directory: Path) -> Iterator[Fault]:
@@ -147,6 +211,21 @@ def secrets(draft: Draft, directory: Path) -> Iterator[Fault]:
             yield draft.document.fault((*head, *path[len(head) :], "secret"), str(error))
 
 
+def pushes(draft: Draft) -> Iterator[Fault]:
+    """Escalation and the daily word name desks that there are."""
+    known = set(draft.settings.notify)
+    push = draft.settings.push
+    for priority, steps in push.escalation.items():
+        for number, step in enumerate(steps):
+            if step.to not in known:
+                message = f"there is no desk {step.to}{suggestion(step.to, known)}"
+                yield draft.document.fault(("push", "escalation", priority, number, "to"), message)
+    for number, desk in enumerate(push.heartbeat.to if push.heartbeat else ()):
+        if desk not in known:
+            message = f"there is no desk {desk}{suggestion(desk, known)}"
+            yield draft.document.fault(("push", "heartbeat", "to", number), message)
+
+
 def odd_things(draft: Draft) -> Iterator[Fault]:
     """Warnings: lines and spaces that nothing uses, emergency devices that are asked too seldom."""
     settings = draft.settings
@@ -159,7 +238,8 @@ def odd_things(draft: Draft) -> Iterator[Fault]:
         if space.id not in used_spaces:
             yield draft.fault("spaces", number, "id", f"nothing is in the space {space.id}")
     for number, device in enumerate(settings.devices):
-        if device.priority == "emergency" and device.every > EMERGENCY_PERIOD and device.protocol != "mqtt":
+        speaks = device.protocol == "mqtt" or PROTOCOLS[device.protocol].hear is not None
+        if device.priority == "emergency" and device.every > EMERGENCY_PERIOD and not speaks:
             message = "an emergency device should be asked every second or faster"
             yield draft.fault("devices", number, "every", message)
 
@@ -173,6 +253,19 @@ def meters(draft: Draft, devices: Mapping[str, DeviceModel]) -> Iterator[Fault]:
         if model is not None and model.kind.endswith("_meter") and not model.building:
             message = f"the meter {settings.id} is in no building: its energy counts for none"
             yield draft.fault("devices", number, "space", message)
+
+
+def derived(draft: Draft, devices: Mapping[str, DeviceModel]) -> Iterator[Fault]:
+    """Warnings: points that a device derives and does not measure; no rule may rest on them."""
+    for number, settings in enumerate(draft.settings.devices):
+        model = devices.get(settings.id)
+        points = [point for point in model.points if model.derives(point)] if model is not None else []
+        if points:
+            message = (
+                f"{settings.id} derives {' and '.join(points)} and does not measure it: "
+                "it is shown as an equivalent, and no rule uses it"
+            )
+            yield draft.fault("devices", number, "profile", message)
 
 
 def unwatched_emergencies(draft: Draft, watched: Set[str]) -> Iterator[Fault]:

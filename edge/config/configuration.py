@@ -33,6 +33,11 @@ class DeviceModel:
     building: str
     points: Mapping[str, PointSpec]
 
+    def derives(self, point: str) -> bool:
+        """True for a point that the device derives and does not measure (eCO2 from TVOC)."""
+        mapping = getattr(self.profile, "points", {}).get(point)
+        return bool(getattr(mapping, "equivalent", False))
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -48,7 +53,8 @@ class Configuration:
 
 
 def site_info(configuration: Configuration) -> SiteInfo:
-    """The school as the rule engine sees it."""
+    """The school as the rule engine sees it: what is derived is left out, so that no rule on the
+    real quantity binds to it."""
     settings = configuration.settings
     spaces = tuple(
         SpaceInfo(space.id, space.name, space.kind, space.parent or "", dict(space.tags))
@@ -60,7 +66,8 @@ def site_info(configuration: Configuration) -> SiteInfo:
             space=device.space,
             kind=device.kind,
             every_ms=_period(device.settings),
-            points={point: spec.unit for point, spec in device.points.items()},
+            points={point: spec.unit for point, spec in device.points.items() if not device.derives(point)},
+            line=device.settings.line,
         )
         for name, device in configuration.devices.items()
     )

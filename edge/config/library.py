@@ -9,10 +9,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from drivers.cjt188.profile import Cjt188Profile
+from drivers.davis.profile import DavisProfile
 from drivers.dlt645.profile import Dlt645Profile
 from drivers.modbus.profile import ModbusProfile
 from drivers.mqtt.profile import MqttProfile
+from drivers.nmea.profile import NmeaProfile
 from drivers.profile import Profile, point_spec
+from drivers.text.profile import TextProfile
 from drivers.vocabulary import PointSpec, Vocabulary
 from edge.config.documents import read
 from edge.config.fault import ConfigError, Fault, suggestion
@@ -20,7 +24,10 @@ from edge.config.files import is_file, matches
 from edge.config.spots import Document
 from edge.config.validation import Checker
 
-AnyProfile = Annotated[ModbusProfile | Dlt645Profile | MqttProfile, Field(discriminator="family")]
+AnyProfile = Annotated[
+    ModbusProfile | Dlt645Profile | Cjt188Profile | DavisProfile | NmeaProfile | TextProfile | MqttProfile,
+    Field(discriminator="family"),
+]
 
 
 def read_vocabulary(path: Path) -> tuple[Vocabulary | None, list[Fault]]:

@@ -19,11 +19,12 @@ from edge.config.files import is_folder
 from edge.config.library import Library, read_vocabulary
 from edge.config.merge import read_with_includes
 from edge.config.resources import builtin_configs
-from edge.config.rulefiles import RuleShelf, calendar_path, read_calendar, rule_paths
+from edge.config.rulefiles import PlacedRule, RuleShelf, calendar_path, read_calendar, rule_paths
 from edge.config.spots import Document
 from edge.config.validation import limit
 from rules.binding import bind
 from rules.check import check_rule
+from rules.proving import prove
 from rules.timetable import Calendar
 
 __all__ = ["ConfigError", "Configuration", "DeviceModel", "Fault", "load"]
@@ -41,6 +42,8 @@ class Loading:
     path: Path
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+    disarmed: list[Fault] = field(default_factory=list)
+    """Rules whose own tests fail: they are left out, and all else runs."""
     library: Library | None = None
     shelf: RuleShelf = field(default_factory=RuleShelf)
 
@@ -79,8 +82,23 @@ class Loading:
             calendar=calendar,
             warnings=(),
         )
+        failing = self._prove(vocabulary)
         self._bind(configuration, found)
-        return replace(configuration, warnings=tuple(limit(self.warnings)))
+        armed = tuple(rule for rule in configuration.rules if rule.id not in failing)
+        warnings = tuple(limit([*self.disarmed, *self.warnings]))
+        return replace(configuration, rules=armed, warnings=warnings)
+
+    def _prove(self, vocabulary: Vocabulary) -> frozenset[str]:
+        """Plays the tests that rules carry; the ids of those that fail and stay disarmed."""
+        units = {name: spec.unit for name, spec in vocabulary.points.items()}
+        kinds = frozenset(vocabulary.space_kinds)
+        failing: set[str] = set()
+        for placed in self.shelf.rules:
+            for wrong in prove(placed.rule, units, kinds):
+                failing.add(placed.rule.id)
+                message = f"{wrong.message}; the rule is not armed"
+                self.disarmed.append(placed.fault(wrong.path, message))
+        return frozenset(failing)
 
     def _calendar(self, document: Document, builtin: Path) -> Calendar | None:
         path = calendar_path(document, builtin, self.faults)
@@ -97,6 +115,7 @@ class Loading:
         self.faults += checks.spaces(found, vocabulary)
         self.faults += checks.lines(found)
         self.faults += checks.addresses(found)
+        self.faults += checks.pushes(found)
         self.faults += checks.secrets(found, self.path.parent)
         self.warnings += checks.odd_things(found)
         parents = {space.id: (space.kind, space.parent) for space in found.settings.spaces}
@@ -111,7 +130,9 @@ class Loading:
                     settings, profile, profile.kind, settings.space, building, points
                 )
         self.faults += library.faults
+        self.faults += checks.listening(found, devices)
         self.warnings += checks.meters(found, devices)
+        self.warnings += checks.derived(found, devices)
         return devices
 
     def _profile_folders(self, found: Draft) -> Sequence[Path]:
@@ -131,14 +152,19 @@ class Loading:
         for placed in self.shelf.rules:
             wrong = check_rule(placed.rule, units, site)
             self.faults += (placed.fault(one.path, one.message) for one in wrong)
-            instances = bind(placed.rule, site).instances
+            instances = bind(placed.rule, site, configuration.rules).instances
             if placed.rule.alarm.prio == 1:
                 refs = (ref for instance in instances for refs in instance.roles.values() for ref in refs)
                 watched.update(ref.device for ref in refs)
-            if complete and not instances:
+            if complete and not instances and not _from_the_pack(placed):
                 self.warnings.append(placed.fault(("id",), f"the rule {placed.rule.id} watches nothing here"))
         if complete:
             self.warnings += checks.unwatched_emergencies(found, watched)
+
+
+def _from_the_pack(placed: PlacedRule) -> bool:
+    """Whether a rule came with the gateway: those are for every school, and no school has all of it."""
+    return Path(placed.fault((), "").file).resolve().is_relative_to(builtin_configs().resolve())
 
 
 def _building(space: str, parents: Mapping[str, tuple[str, str | None]]) -> str:

@@ -14,14 +14,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from cloud_sync.settings import InfluxDestination
+from drivers.cjt188.settings import Cjt188Device
+from drivers.davis.settings import DavisDevice
 from drivers.dlt645.settings import Dlt645Device
 from drivers.line.settings import SerialLine, TcpLine
-from drivers.modbus.settings import ModbusRtuDevice, ModbusTcpDevice
+from drivers.modbus.settings import ModbusAsciiDevice, ModbusRtuDevice, ModbusTcpDevice
 from drivers.mqtt.settings import MqttDevice, MqttLine
+from drivers.nmea.settings import NmeaDevice
 from drivers.registry import LineKind
 from drivers.settings import Duration, Id, Settings
+from drivers.text.settings import TextDevice
 from drivers.vocabulary import PointName
-from edge.channels.settings import ChannelSettings
+from edge.channels.settings import ChannelSettings, PushSettings
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB)")
 _BYTE_UNIT = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -129,7 +133,16 @@ Line = Annotated[
     ),
 ]
 Device = Annotated[
-    ModbusRtuDevice | ModbusTcpDevice | Dlt645Device | MqttDevice, Field(discriminator="protocol")
+    ModbusRtuDevice
+    | ModbusAsciiDevice
+    | ModbusTcpDevice
+    | Dlt645Device
+    | Cjt188Device
+    | DavisDevice
+    | NmeaDevice
+    | TextDevice
+    | MqttDevice,
+    Field(discriminator="protocol"),
 ]
 
 
@@ -160,6 +173,7 @@ class GatewayConfig(Settings):
     notify: dict[Id, tuple[ChannelSettings, ...]] = Field(
         default_factory=dict, description="for each desk the channels that tell it"
     )
+    push: PushSettings = PushSettings()
     web: WebSettings = WebSettings()
 
 

@@ -83,6 +83,10 @@ def _load(text: str) -> AlarmState:
     known = {field.name for field in fields(AlarmState)}
     raw: dict[str, Any] = {k: v for k, v in msgspec.json.decode(text).items() if k in known}
     raw["condition"] = Condition(raw["condition"])
+    for name in ("raises", "sightings", "timers"):
+        raw[name] = tuple(raw.get(name, ()))
+    # Before this was kept, every raise was told.
+    raw.setdefault("told", raw["condition"] in (Condition.ACTIVE, Condition.CLEARING))
     return AlarmState(**raw)
 
 
@@ -123,6 +127,18 @@ class AlarmStore:
                 _load(row[0])
                 for row in c.execute(
                     f"SELECT state FROM occurrence {where} ORDER BY raised_at DESC LIMIT ?", (limit,)
+                )
+            ]
+        )
+
+    async def raised_between(self, since: Millis, until: Millis) -> list[AlarmState]:
+        """Occurrences that were raised in [since, until), oldest first."""
+        return await self._core.read(
+            lambda c: [
+                _load(row[0])
+                for row in c.execute(
+                    "SELECT state FROM occurrence WHERE raised_at>=? AND raised_at<? ORDER BY raised_at",
+                    (since, until),
                 )
             ]
         )
@@ -171,6 +187,16 @@ class AlarmStore:
             lambda c: c.execute("SELECT min(due_at) FROM push WHERE state='pending'").fetchone()[0]
         )
 
+    async def keep_push(self, push: Push) -> None:
+        """Stores a push as it stands, whether or not it was stored before."""
+        await self._core.run(
+            lambda c: c.execute(
+                "INSERT OR REPLACE INTO push VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+                (push.id, push.occurrence, push.channel, push.priority, push.body, push.created_at,
+                 push.due_at, push.attempts, push.state, push.settled_at, push.detail),
+            )
+        )  # fmt: skip
+
     async def settle_push(self, push: Push) -> None:
         """Stores the outcome of an attempt (state, attempts, due_at, detail)."""
         await self._core.run(
@@ -190,12 +216,17 @@ def _save(connection: sqlite3.Connection, transition: Transition) -> None:
             "INSERT OR REPLACE INTO alarm_state VALUES(?,?,?)", (state.rule, state.scope, text)
         )
     if state.occurrence and state.raised_at is not None:
-        is_open = (
-            state.condition in (Condition.ACTIVE, Condition.CLEARING) or not state.acked or state.latched
-        )
         connection.execute(
             "INSERT OR REPLACE INTO occurrence VALUES(?,?,?,?,?,?,?)",
-            (state.occurrence, state.rule, state.scope, state.raised_at, state.priority, int(is_open), text),
+            (
+                state.occurrence,
+                state.rule,
+                state.scope,
+                state.raised_at,
+                state.priority,
+                int(state.is_open),
+                text,
+            ),
         )
     if transition.change in SENT:
         connection.execute(
@@ -205,8 +236,12 @@ def _save(connection: sqlite3.Connection, transition: Transition) -> None:
 
 
 SENT = frozenset(
-    {Change.RAISED, Change.REASSERTED, Change.CLEARED, Change.ACKED, Change.RESET, Change.CLOSED}
-)
+    {
+        Change.RAISED, Change.REASSERTED, Change.CLEARED, Change.ACKED, Change.RESET, Change.CLOSED,
+        Change.ANNOUNCED, Change.SUPPRESSED, Change.RELEASED, Change.SHELVED, Change.UNSHELVED,
+        Change.REALARMED, Change.DIGEST,
+    }
+)  # fmt: skip
 """Transitions that belong to an occurrence's history and go to the district."""
 
 
@@ -247,6 +282,8 @@ class AlarmOutbox:
             "condition": state.condition.value,
             "acked": state.acked,
             "latched": state.latched,
+            "suppressed": bool(state.suppressed_by),
+            "shelved": state.shelved_until is not None,
             "message": state.message,
         }
         if isinstance(state.value, float):

@@ -2,6 +2,7 @@
 
     sources   a device's points under the tags they had when stored: a row never changes
     moments   id (the cursor of outboxes) | source | at | received_at | body
+    ...       what of them is sealed: `edge.store.catalogue`
 
 Points that are read together share one time and one row: a twentieth of the rows, and of
 their cost, that one row a reading would take. The body is msgpack: the values in the
@@ -15,11 +16,13 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from drivers.reading import Millis, Quality, Value
+from edge.store import catalogue
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -34,6 +37,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             destination TEXT PRIMARY KEY, position INTEGER NOT NULL, sent INTEGER NOT NULL)
             WITHOUT ROWID""",
     ),
+    catalogue.SCHEMA,
 )
 
 QUALITIES = (Quality.GOOD, Quality.STALE, Quality.BAD)
@@ -136,18 +140,35 @@ class Stored(NamedTuple):
     reason: str
 
 
-def walk(connection: sqlite3.Connection, behind: int = 0) -> Iterator[Stored]:
-    """Every stored reading behind a moment's id, in the order of storing."""
+def walk(
+    connection: sqlite3.Connection, behind: int = 0, since: Millis = -(1 << 62), until: Millis = 1 << 62
+) -> Iterator[Stored]:
+    """Every stored reading behind a moment's id with since <= at < until, in the order of storing;
+    sealed ones too."""
+    if behind < catalogue.sealed_until(connection):
+        from edge.store.history import Snapshot  # with numpy, and above this module
+
+        (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+        with Snapshot(Path(path).parent) as snapshot:
+            for row in snapshot.walk(behind, since, until):
+                yield from _told(row.id, row.source, row.at, row.values, row.marks)
+        return
     known = sources(connection)
     for number, source_id, at, body in connection.execute(
-        "SELECT id, source, at, body FROM moments WHERE id>? ORDER BY id", (behind,)
+        "SELECT id, source, at, body FROM moments WHERE id>? AND at>=? AND at<? ORDER BY id",
+        (behind, since, until),
     ):
-        source = known[source_id]
         values, marks = values_of(body)
-        for index, value in enumerate(values):
-            if value is not None or index in marks:
-                quality, reason = marks.get(index, (Quality.GOOD, ""))
-                yield Stored(number, source, source.points[index], at, value, quality, reason)
+        yield from _told(number, known[source_id], at, values, marks)
+
+
+def _told(
+    number: int, source: Source, at: Millis, values: Sequence[Value | None], marks: Mapping[int, Mark]
+) -> Iterator[Stored]:
+    for index, value in enumerate(values):
+        if value is not None or index in marks:
+            quality, reason = marks.get(index, (Quality.GOOD, ""))
+            yield Stored(number, source, source.points[index], at, value, quality, reason)
 
 
 def instants(

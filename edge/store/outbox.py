@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 
 from cloud_sync.outbox import Backlog, Entry, Taken
-from edge.store import moments
+from edge.store import catalogue, moments
+from edge.store.answers import Slice
 from edge.store.database import Database
+from edge.store.helper import Helper
 from edge.store.moments import Source
 from edge.store.readings import position
+
+_LOG = logging.getLogger(__name__)
 
 Park = Callable[[str, str, Entry, str, int, str], Awaitable[None]]
 """Sets an entry aside: stream, destination, entry, line, status, reason."""
@@ -20,18 +25,41 @@ class ReadingOutbox:
 
     name = "readings"
 
-    def __init__(self, telemetry: Database, site_tags: Mapping[str, str], park: Park) -> None:
+    def __init__(
+        self, telemetry: Database, site_tags: Mapping[str, str], park: Park, helper: Helper | None = None
+    ) -> None:
         self._database = telemetry
+        self._helper = helper or Helper(telemetry.path.parent)
+        self.damaged = 0
+        """Sealed blocks that could not be read and were passed over."""
         self._site_tags = dict(site_tags)
         self._park = park
         self._sources: dict[int, tuple[Source, Mapping[str, str]]] = {}
 
     async def take(self, destination: str, limit: int) -> Taken:
         """See the protocol."""
-        return await self._database.read(lambda connection: self._take(connection, destination, limit))
+        taken = await self._database.read(lambda connection: self._take(connection, destination, limit))
+        return await self._take_sealed(taken, limit) if isinstance(taken, int) else taken
 
-    def _take(self, connection: sqlite3.Connection, destination: str, limit: int) -> Taken:
+    async def _take_sealed(self, cursor: int, limit: int) -> Taken:
+        """What is sealed behind the cursor; moments that retention took are passed over."""
+        found = await self._helper.call("outgoing", Slice, cursor, limit)
+        if found.damaged:
+            _LOG.error("%d sealed blocks cannot be read: their readings are not sent", found.damaged)
+            self.damaged += found.damaged
+        tags = [self._tags(source) for source in found.sources]
+        entries = [
+            Entry(one.id, found.sources[one.source].kind, tags[one.source], one.fields, one.at)
+            for one in found.entries
+            if one.fields
+        ]
+        return Taken(entries, found.cursor, True)
+
+    def _take(self, connection: sqlite3.Connection, destination: str, limit: int) -> Taken | int:
+        """Hot entries; or the cursor when what is behind it is sealed."""
         cursor = position(connection, destination)
+        if cursor < catalogue.sealed_until(connection):
+            return cursor
         rows = connection.execute(
             "SELECT id, source, at, body FROM moments WHERE id > ? ORDER BY id LIMIT ?", (cursor, limit)
         ).fetchall()
@@ -52,9 +80,12 @@ class ReadingOutbox:
         """A source and its tags; they never change, so they are read once."""
         if number not in self._sources:
             for key, source in moments.sources(connection).items():
-                tags = {"building": source.building, "space": source.space, "device": source.device}
-                self._sources[key] = (source, {**self._site_tags, **tags})
+                self._sources[key] = (source, self._tags(source))
         return self._sources[number]
+
+    def _tags(self, source: Source) -> Mapping[str, str]:
+        tags = {"building": source.building, "space": source.space, "device": source.device}
+        return {**self._site_tags, **tags}
 
     async def accept(self, destination: str, cursor: int, sent: int) -> None:
         """Moves the cursor, durably."""
@@ -75,12 +106,20 @@ class ReadingOutbox:
 
         def look(connection: sqlite3.Connection) -> Backlog:
             cursor = position(connection, destination)
-            (last,) = connection.execute("SELECT max(id) FROM moments").fetchone()
-            if not last or last <= cursor:
-                return Backlog(0, None)
-            (oldest,) = connection.execute(
-                "SELECT at FROM moments WHERE id > ? ORDER BY id LIMIT 1", (cursor,)
+            (last,) = connection.execute(
+                f"SELECT max(coalesce((SELECT max(id) FROM moments), 0), {catalogue.SEALED})"
             ).fetchone()
+            if last <= cursor:
+                return Backlog(0, None)
+            # of a sealed run its first instant is known: the true one is at most a run later
+            (oldest,) = (
+                connection.execute(
+                    "SELECT first_at FROM batches WHERE last_id > ? ORDER BY last_id LIMIT 1", (cursor,)
+                ).fetchone()
+                or connection.execute(
+                    "SELECT at FROM moments WHERE id > ? ORDER BY id LIMIT 1", (cursor,)
+                ).fetchone()
+            )
             # Ids grow by one; what retention took from behind the cursor was counted as lost then.
             return Backlog(last - cursor, oldest)
 

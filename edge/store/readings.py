@@ -1,26 +1,42 @@
-"""Readings on disk: group commits, latest values and history."""
+"""Readings on disk: group commits, latest values and history.
+
+What is sealed (`edge.store.archivist`) is read by the helper process.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from drivers.reading import Millis, Quality, Reading, Value
-from edge.store import moments
+from drivers.reading import Millis, Quality, Reading
+from edge.store import catalogue, moments
+from edge.store.answers import Samples
 from edge.store.database import Database
-from edge.store.moments import Moment, Source
+from edge.store.helper import Helper
+from edge.store.moments import QUALITIES, Moment, Source
+from edge.store.samples import Sample, aggregated, unpacked
 
+_LOG = logging.getLogger(__name__)
+
+LONG_AGO = -(1 << 62)
 LOOK_BACK = 64
 """Moments of a device that are searched for the newest value of each of its points."""
 
 
-class Sample(NamedTuple):
-    """One stored or aggregated value."""
+class _Appended(NamedTuple):
+    """What an append did; with `unknown` it did nothing, and must first be told what of these
+    devices' instants is sealed."""
 
-    at: Millis
-    value: Value | None
-    quality: Quality
+    stored: int
+    duplicates: int
+    newest: Mapping[str, Millis]
+    unknown: Sequence[_Instant] = ()
+
+
+_Instant = tuple[str, Millis]
 
 
 class ReadingStore:
@@ -34,35 +50,72 @@ class ReadingStore:
         self.stored = 0
         self.duplicates = 0
         self.last_commit: Millis | None = None
+        self.helper = Helper(database.path.parent)
+        """Answers from sealed files; the outbox may share it."""
+
+    async def close(self) -> None:
+        """Ends the helper process; the file is its owner's to close."""
+        await self.helper.close()
 
     async def load(self) -> None:
         """Makes sure that every configured device has its source."""
         await self._database.run(self._load)
 
     def _load(self, connection: sqlite3.Connection) -> None:
+        sealed = _sealed_last(connection)
+        newest = dict(connection.execute("SELECT source, max(at) FROM moments GROUP BY source").fetchall())
         for device, source in self._sources.items():
             number = self._ids[device] = moments.source_of(connection, source)
-            (newest,) = connection.execute("SELECT max(at) FROM moments WHERE source=?", (number,)).fetchone()
-            self._newest[device] = newest or 0
+            self._newest[device] = max(newest.get(number, 0), sealed)
 
     async def append(self, readings: Sequence[Reading], now: Millis) -> None:
         """Stores a group in one commit. A second value of a point in the same millisecond
         is a duplicate: the first stays, the count says so."""
-        stored, duplicates, newest = await self._database.run(
-            lambda connection: self._append(connection, readings)
-        )
-        self._newest.update(newest)
-        self.stored += stored
-        self.duplicates += duplicates
+        sealed: dict[_Instant, Sequence[str]] = {}
+
+        def work(connection: sqlite3.Connection) -> _Appended:
+            return self._append(connection, readings, sealed)
+
+        done = await self._database.run(work)
+        while done.unknown:
+            sealed.update(await self._sealed_at(done.unknown))
+            done = await self._database.run(work)
+        self._newest.update(done.newest)
+        self.stored += done.stored
+        self.duplicates += done.duplicates
         self.last_commit = now
 
+    async def _sealed_at(self, instants: Sequence[_Instant]) -> Mapping[_Instant, Sequence[str]]:
+        """The points that are sealed at these devices' instants; nothing where files cannot be read:
+        a reading twice is better than none."""
+        found: dict[_Instant, Sequence[str]] = dict.fromkeys(instants, ())
+        for device in {device for device, _ in instants}:
+            at = [one for name, one in instants if name == device]
+            try:
+                known = await self.helper.call("known", dict[int, list[str]], device, at)
+            except sqlite3.OperationalError as error:
+                _LOG.warning("late readings of %s are not compared with sealed ones: %s", device, error)
+                continue
+            found |= {(device, one): points for one, points in known.items()}
+        return found
+
     def _append(
-        self, connection: sqlite3.Connection, readings: Sequence[Reading]
-    ) -> tuple[int, int, Mapping[str, Millis]]:
+        self,
+        connection: sqlite3.Connection,
+        readings: Sequence[Reading],
+        sealed: Mapping[_Instant, Sequence[str]],
+    ) -> _Appended:
         group, duplicates = self._gather(readings)
-        for moment in group:
-            if moment.at <= self._newest[moment.source.device]:
-                duplicates += self._forget_known(connection, moment)
+        late = [moment for moment in group if moment.at <= self._newest[moment.source.device]]
+        if late:
+            until = _sealed_last(connection)
+            instants = [(moment.source.device, moment.at) for moment in late if moment.at <= until]
+            unknown = [one for one in instants if one not in sealed]
+            if unknown:
+                return _Appended(0, 0, {}, unknown)
+        for moment in late:
+            duplicates += _forget_sealed(moment, sealed.get((moment.source.device, moment.at), ()))
+            duplicates += self._forget_known(connection, moment)
         rows = [
             (self._ids[m.source.device], m.at, m.received_at, m.body())
             for m in group
@@ -74,7 +127,7 @@ class ReadingStore:
             device = moment.source.device
             newest[device] = max(newest.get(device, self._newest[device]), moment.at)
         known = sum(1 for r in readings if r.device in self._sources)
-        return known - duplicates, duplicates, newest
+        return _Appended(known - duplicates, duplicates, newest)
 
     def _gather(self, readings: Sequence[Reading]) -> tuple[list[Moment], int]:
         """The readings by device and instant; and how many said a point's instant twice."""
@@ -119,39 +172,43 @@ class ReadingStore:
 
     def _latest(self, connection: sqlite3.Connection) -> list[Reading]:
         found = []
+        sealed = catalogue.newest(connection)
+        hot: dict[int, list[int]] = {}
+        for number, source_id in connection.execute(
+            "SELECT id, source FROM moments ORDER BY at DESC, id DESC"
+        ):
+            ids = hot.setdefault(source_id, [])
+            if len(ids) < LOOK_BACK:
+                ids.append(number)
         for device, source in self._sources.items():
             missing = dict(source.index)
-            rows = connection.execute(
-                "SELECT at, received_at, body FROM moments WHERE source=? ORDER BY at DESC LIMIT ?",
-                (self._ids[device], LOOK_BACK),
-            )
-            for at, received_at, body in rows:
+            old = _newest_sealed(source, sealed.get(self._ids[device], ()))
+            for number in hot.get(self._ids[device], ()):
+                at, received_at, body = connection.execute(
+                    "SELECT at, received_at, body FROM moments WHERE id=?", (number,)
+                ).fetchone()
                 for reading in _readings(source, at, received_at, body):
                     if missing.pop(reading.point, None) is not None:
-                        found.append(reading)
+                        before = old.pop(reading.point, reading)
+                        found.append(before if before.at > reading.at else reading)
                 if not missing:
                     break
+            found.extend(old.values())
         return found
 
     async def recent(self, since: Millis, limit: int = 500_000) -> list[Reading]:
         """The configured points' stored readings from `since` on, in the order of storing."""
 
         def look(connection: sqlite3.Connection) -> list[Reading]:
-            rows: list[tuple[int, Source, Millis, Millis, bytes]] = []
-            for device, source in self._sources.items():
-                rows.extend(
-                    (row[0], source, row[1], row[2], row[3])
-                    for row in connection.execute(
-                        "SELECT id, at, received_at, body FROM moments WHERE source=? AND at>=?",
-                        (self._ids[device], since),
-                    )
-                )
-            rows.sort(key=lambda row: row[0])
+            known = {self._ids[device]: source for device, source in self._sources.items()}
             found: list[Reading] = []
-            for _, source, at, received_at, body in rows:
-                found.extend(_readings(source, at, received_at, body))
-                if len(found) >= limit:
-                    break
+            for source, at, received_at, body in connection.execute(
+                "SELECT source, at, received_at, body FROM moments WHERE at>=? ORDER BY id", (since,)
+            ):
+                if source in known:
+                    found.extend(_readings(known[source], at, received_at, body))
+                    if len(found) >= limit:
+                        break
             return found
 
         return await self._database.read(look)
@@ -170,32 +227,53 @@ class ReadingStore:
         """Samples in [since, until), oldest first: raw, or one for each `step` (aligned to
         the epoch) of the good ones. `aggregate` is mean, min, max, sum, count or last."""
 
-        def look(connection: sqlite3.Connection) -> list[Sample]:
+        def look(connection: sqlite3.Connection) -> list[Sample] | None:
+            if since <= _sealed_last(connection):
+                return None
             values = moments.instants(connection, device, point, since, until)
             if step is None:
                 return [Sample(*one) for one, _ in zip(values, range(limit), strict=False)]
-            return _aggregated(values, step, aggregate, limit)
+            return aggregated(values, step, aggregate, limit)
 
-        return await self._database.read(look)
+        hot = await self._database.read(look)
+        if hot is not None:
+            return hot
+        if step is None:
+            sealed = await self.helper.call("series", Samples, device, point, since, until, limit)
+        else:
+            sealed = await self.helper.call(
+                "buckets", Samples, device, point, since, until, step, aggregate, limit
+            )
+        return await asyncio.to_thread(unpacked, sealed)
 
-    async def prune(self, before: Millis, destinations: Sequence[str], limit: int = 20_000) -> int:
-        """Deletes old moments that every destination holds; how many. A bounded step."""
 
-        def work(connection: sqlite3.Connection) -> int:
-            held = min((position(connection, name) for name in destinations), default=1 << 62)
-            deleted = 0
-            for (source,) in connection.execute("SELECT id FROM sources").fetchall():
-                deleted += connection.execute(
-                    "DELETE FROM moments WHERE id IN (SELECT id FROM moments"
-                    " WHERE source=? AND at<? AND id<=? ORDER BY at LIMIT ?)",
-                    (source, before, held, limit - deleted),
-                ).rowcount
-                if deleted >= limit:
-                    break
-            connection.execute("PRAGMA incremental_vacuum(200)")
-            return deleted
+def _sealed_last(connection: sqlite3.Connection) -> Millis:
+    """The newest sealed instant; long ago when nothing is sealed."""
+    (last,) = connection.execute("SELECT max(last_at) FROM batches").fetchone()
+    return LONG_AGO if last is None else int(last)
 
-        return await self._database.run(work)
+
+def _forget_sealed(moment: Moment, points: Sequence[str]) -> int:
+    """Takes out of a moment what is sealed of the same instant; how many."""
+    taken = 0
+    for index in {moment.source.index[point] for point in points if point in moment.source.index}:
+        if moment.holds(index):
+            moment.values[index] = None
+            moment.marks.pop(index, None)
+            taken += 1
+    return taken
+
+
+def _newest_sealed(source: Source, row: Sequence[catalogue.Newest | None]) -> dict[str, Reading]:
+    """The newest sealed reading of each point that has one."""
+    found = {}
+    for shape, newest in zip(source.points, row, strict=False):
+        if newest is not None:
+            at, received_at, value, code, reason = newest
+            found[shape.name] = Reading(
+                source.device, shape.name, value, shape.unit, at, received_at, QUALITIES[code], reason
+            )
+    return found
 
 
 def position(connection: sqlite3.Connection, destination: str) -> int:
@@ -210,36 +288,3 @@ def _readings(source: Source, at: Millis, received_at: Millis, body: bytes) -> I
         if value is not None or index in marks:
             quality, reason = marks.get(index, (Quality.GOOD, ""))
             yield Reading(source.device, shape.name, value, shape.unit, at, received_at, quality, reason)
-
-
-def _aggregated(
-    values: Iterable[tuple[Millis, Value | None, Quality]], step: Millis, aggregate: str, limit: int
-) -> list[Sample]:
-    """One sample for each bucket that has a good value."""
-    buckets: dict[Millis, list[Value]] = {}
-    for at, value, quality in values:
-        if quality is Quality.GOOD and value is not None:
-            start = at // step * step
-            if start not in buckets and len(buckets) >= limit:
-                break
-            buckets.setdefault(start, []).append(value)
-    return [Sample(start, _fold(aggregate, group), Quality.GOOD) for start, group in buckets.items()]
-
-
-def _fold(aggregate: str, group: Sequence[Value]) -> Value:
-    """One aggregate of a bucket; texts only have `last` and `count`."""
-    if aggregate == "last":
-        return group[-1]
-    if aggregate == "count":
-        return float(len(group))
-    numbers = [float(value) for value in group if not isinstance(value, str)]
-    if not numbers:
-        return group[-1]
-    match aggregate:
-        case "min":
-            return min(numbers)
-        case "max":
-            return max(numbers)
-        case "sum":
-            return sum(numbers)
-    return sum(numbers) / len(numbers)

@@ -16,6 +16,8 @@ from edge.store.accounts import Role
 from edge.web import problems
 from edge.web.api import (
     alarms,
+    commands,
+    commissioning,
     devices,
     docs,
     health,
@@ -39,7 +41,22 @@ from edge.web.views import ProblemView
 
 PREFIX = "/api/v1"
 DASHBOARD = "dashboard"
-RESOURCES = (health, sessions, site, devices, readings, history, alarms, rules, lines, sync, stream, docs)
+RESOURCES = (
+    health,
+    sessions,
+    site,
+    devices,
+    readings,
+    history,
+    alarms,
+    commands,
+    commissioning,
+    rules,
+    lines,
+    sync,
+    stream,
+    docs,
+)
 
 
 class UndeclaredRole(Exception):

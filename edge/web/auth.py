@@ -94,10 +94,12 @@ class Needs:
 OPEN = Depends(Needs(None))
 VIEWER = Depends(Needs(Role.VIEWER))
 OPERATOR = Depends(Needs(Role.OPERATOR))
+ENGINEER = Depends(Needs(Role.ENGINEER))
 VIEWER_OR_LOCAL = Depends(Needs(Role.VIEWER, loopback=True))
 
 Viewer = Annotated[Principal, VIEWER]
 Operator = Annotated[Principal, OPERATOR]
+Engineer = Annotated[Principal, ENGINEER]
 
 
 def caller_of(request: Request) -> Caller:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from functools import cached_property
 from urllib.parse import urlsplit, urlunsplit
 
-from drivers.profile import PointMap
+from drivers.profile import PointMap, WriteLimits
 from drivers.reading import Millis
 from drivers.settings import millis
+from drivers.vocabulary import PointSpec
 from edge.config.configuration import Configuration, DeviceModel
+from edge.store.accounts import Role
 from edge.web.problems import unknown
 from edge.web.services import AlarmRecord, DeviceHealth, LineStatus, SyncStatus
 from edge.web.views import (
@@ -24,6 +26,7 @@ from edge.web.views import (
     SpaceView,
     SyncView,
     TextView,
+    WriteView,
 )
 
 LEAST_STALE = 60_000
@@ -141,6 +144,12 @@ class School:
             note=state.note,
             latched=state.latched,
             stale=state.stale,
+            suppressed_by=state.suppressed_by,
+            shelved_until=state.shelved_until,
+            shelved_by=state.shelved_by,
+            shelved_reason=state.shelved_reason,
+            chattering=state.chattering,
+            first_out=state.first_out,
             raised_at=state.raised_at,
             cleared_at=state.cleared_at,
             device=state.device,
@@ -197,6 +206,14 @@ def without_credentials(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def _write(limits: WriteLimits | None, spec: PointSpec) -> WriteView | None:
+    if limits is None:
+        return None
+    low = [bound for bound in (limits.min, spec.min) if bound is not None]
+    high = [bound for bound in (limits.max, spec.max) if bound is not None]
+    return WriteView(min=max(low, default=None), max=min(high, default=None), role=Role(limits.role))
+
+
 def _points(model: DeviceModel) -> list[PointView]:
     # Each protocol family's profile maps its points; the base class only names them.
     mappings: dict[str, PointMap] = getattr(model.profile, "points", {})
@@ -211,6 +228,7 @@ def _points(model: DeviceModel) -> list[PointView]:
             min=spec.min,
             max=spec.max,
             equivalent=name in mappings and mappings[name].equivalent,
+            write=_write(model.profile.write_limits(name), spec),
         )
         for name, spec in model.points.items()
     ]

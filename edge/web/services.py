@@ -10,13 +10,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from drivers.line.traffic import Passed
 from drivers.reading import Millis, Quality, Reading, Value
 from edge.config.configuration import Configuration
 from edge.store.accounts import Accounts
+from edge.store.commands import CommandRecord, Prepared, Requester
 from edge.store.database import Database
 from rules.alarm import AlarmState
 from rules.binding import Coverage
 from rules.explanation import Explanation
+from rules.report import AlarmReport
 
 Aggregate = Literal["mean", "min", "max", "sum", "last", "count"]
 DeviceState = Literal["ok", "degraded", "silent", "unknown"]
@@ -123,6 +126,124 @@ class Alarms(Protocol):
 
     async def reset(self, occurrence: str, user: str, note: str) -> AlarmRecord:
         """The alarm behind the reset of its latch, which is durable; raises UnknownAlarm, NotAllowed."""
+        ...
+
+    async def shelve(self, occurrence: str, user: str, reason: str, until: Millis) -> AlarmRecord:
+        """The alarm put aside until then, which is durable; raises UnknownAlarm, NotAllowed."""
+        ...
+
+    async def unshelve(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        """The alarm taken back, which is durable; raises UnknownAlarm, NotAllowed."""
+        ...
+
+    async def report(self, since: Millis, until: Millis) -> AlarmReport:
+        """How well the alarms raised in [since, until) served the desk."""
+        ...
+
+
+class Commands(Protocol):
+    """The one door to the field; `edge.pipeline.dispatcher.Dispatcher` is one."""
+
+    async def prepare(self, device: str, point: str, value: Value, reason: str, who: Requester) -> Prepared:
+        """Checks a command and gives the token that carries it out; raises CommandRefused."""
+        ...
+
+    async def confirm(
+        self,
+        token: str,
+        who: Requester,
+        device: str | None = None,
+        point: str | None = None,
+        value: Value | None = None,
+    ) -> CommandRecord:
+        """The command as it ended; raises CommandRefused, and then nothing was sent."""
+        ...
+
+    async def newest(self, limit: int, before: int | None) -> Sequence[CommandRecord]:
+        """At most `limit` commands, newest first, with ids below `before`."""
+        ...
+
+    def unit(self, device: str, point: str) -> str:
+        """A point's unit, empty for one that is not there any more."""
+        ...
+
+
+class NoSuchLine(Exception):
+    """No open line has this name; a line without devices is not opened by the gateway."""
+
+
+class LineTaken(Exception):
+    """The line is lent to somebody else already."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanWish:
+    """What a scan is narrowed to; empty means: the usual ones. `speeds` are such as `2400 8E1`."""
+
+    protocols: tuple[str, ...] = ()
+    addresses: tuple[int, ...] = ()
+    speeds: tuple[str, ...] = ()
+    patience: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A device that a scan has seen. `profiles` fit it, best first; `known` is the configured
+    device with this address."""
+
+    protocol: str
+    address: str
+    speed: str
+    frame: bytes
+    conflict: bool
+    profiles: tuple[str, ...]
+    known: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanStatus:
+    """How far a scan of a line has come; `yaml` is what it found, to paste."""
+
+    line: str
+    state: Literal["running", "done", "failed", "stopped"]
+    asked: int
+    total: int
+    now: str
+    seen: tuple[Seen, ...]
+    yaml: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnce:
+    """One round of reading a device on demand, and the bytes that passed."""
+
+    readings: Sequence[Reading]
+    traffic: Sequence[Passed]
+    trouble: str = ""
+
+
+class Commissioning(Protocol):
+    """An installer's work on lines that the gateway lends."""
+
+    def scan(self, line: str, wish: ScanWish) -> ScanStatus:
+        """Starts a scan; raises NoSuchLine, LineTaken, and ValueError for a wish without sense."""
+        ...
+
+    def scanned(self, line: str) -> ScanStatus | None:
+        """The last scan of a line, `None` before the first; raises NoSuchLine."""
+        ...
+
+    def stop(self, line: str) -> None:
+        """Ends a running scan; raises NoSuchLine."""
+        ...
+
+    def traffic(self, line: str, after: int) -> Sequence[Passed]:
+        """The bytes that passed behind that number; raises NoSuchLine."""
+        ...
+
+    async def read(self, device: str) -> ReadOnce:
+        """Reads a device between two exchanges of its line; raises KeyError, NoSuchLine."""
         ...
 
 
@@ -240,6 +361,8 @@ class Services:
     latest: Callable[[], Iterable[Reading]]
     history: History
     alarms: Alarms
+    commands: Commands
+    commissioning: Commissioning
     rules: RuleBook
     lines: Callable[[], Sequence[LineStatus]]
     device_health: Callable[[str], DeviceHealth]

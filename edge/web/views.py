@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from drivers.reading import Millis, Origin, Quality, Value
 from edge.clock import rfc3339
 from edge.store.accounts import Role
+from edge.store.commands import CommandState
 from edge.web.services import Cause, DeviceState, HealthWord, LineKind
 from rules.alarm import Condition
 
@@ -115,8 +116,17 @@ class SpaceView(View):
     seats: int | None
 
 
+class WriteView(View):
+    """Within what a point may be written, and the least role that may."""
+
+    min: float | None
+    max: float | None
+    role: Role
+
+
 class PointView(View):
-    """One datum of a device; `unit` is UCUM, `equivalent` marks what is derived and not measured."""
+    """One datum of a device; `unit` is UCUM, `equivalent` marks what is derived and not measured.
+    `write` is null where it is read-only."""
 
     name: str
     zh: str
@@ -127,6 +137,7 @@ class PointView(View):
     min: float | None
     max: float | None
     equivalent: bool
+    write: WriteView | None
 
 
 class DeviceHealthView(View):
@@ -217,6 +228,12 @@ class AlarmView(View):
     note: str
     latched: bool
     stale: bool
+    suppressed_by: str
+    shelved_until: Instant | None
+    shelved_by: str
+    shelved_reason: str
+    chattering: bool
+    first_out: bool
     raised_at: Instant | None
     cleared_at: Instant | None
     device: str
@@ -229,6 +246,35 @@ class AlarmView(View):
     owner: str
     respond_within_s: float | None
     deliveries: list[DeliveryView]
+
+
+class LoadView(View):
+    """One rule on one scope and its share of all alarms, 0 to 1."""
+
+    rule: str
+    scope: str
+    occurrences: int
+    share: float
+
+
+class AlarmReportView(View):
+    """How well the alarms served the desk; `bins` is how many stretches of ten minutes had so many."""
+
+    since: Instant
+    until: Instant
+    occurrences: int
+    suppressed: int
+    shelved: int
+    per_hour: float
+    urgent_per_day: float
+    bins: dict[int, int]
+    busiest: int
+    flood_share: float
+    by_priority: dict[int, int]
+    top: list[LoadView]
+    chattering: int
+    standing_over_a_day: int
+    unacknowledged: int
 
 
 class UnboundView(View):
@@ -336,3 +382,84 @@ class SyncView(View):
     blocked: bool
     reason: str
     received: int | None
+
+
+class PreparedView(View):
+    """A command that waits for its confirmation: `token` carries it out until `expires_at`.
+    `before` is the point's value as last read."""
+
+    id: int
+    token: str
+    device: str
+    point: str
+    value: Value
+    unit: str
+    before: Value | None
+    expires_at: Instant
+
+
+class CommandView(View):
+    """One command and how it ended. `found` is what the device read back, null where it was
+    not asked; `detail` says why the state is what it is."""
+
+    id: int
+    device: str
+    point: str
+    value: Value
+    unit: str
+    reason: str
+    who: str
+    state: CommandState
+    detail: str
+    found: Value | None
+    created_at: Instant
+    expires_at: Instant
+    updated_at: Instant
+
+
+Hex = Annotated[bytes, PlainSerializer(lambda data: data.hex(" "), return_type=str)]
+
+
+class PassedView(View):
+    """Bytes that passed over a line in one piece, in hex; `speed` is empty where the line has none."""
+
+    number: int
+    at: Instant
+    way: Literal["sent", "received"]
+    data: Hex
+    speed: str
+
+
+class SeenView(View):
+    """A device that a scan has seen; `profiles` fit it, best first, `known` is the configured
+    device with this address. `conflict`: several answer to this address."""
+
+    protocol: str
+    address: str
+    speed: str
+    frame: Hex
+    conflict: bool
+    profiles: tuple[str, ...]
+    known: str
+
+
+class ScanView(View):
+    """A scan of a line; `yaml` is what it found that the configuration lacks, to paste."""
+
+    line: str
+    state: Literal["running", "done", "failed", "stopped"]
+    asked: int
+    total: int
+    now: str
+    seen: list[SeenView]
+    yaml: str
+    detail: str
+
+
+class ReadOnceView(View):
+    """One round of reading a device on demand; `trouble` says why there are no readings."""
+
+    device: str
+    readings: list[ReadingView]
+    traffic: list[PassedView]
+    trouble: str

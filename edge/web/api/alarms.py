@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from edge.web.api.context import Context, Cursor, Here, Limit, Name, number_cursor
 from edge.web.auth import VIEWER, Operator, Principal, caller_of
 from edge.web.problems import Problem
 from edge.web.services import AlarmRecord, NotAllowed, UnknownAlarm
-from edge.web.views import AlarmView, Page
+from edge.web.views import AlarmReportView, AlarmView, Page
 
 router = APIRouter(tags=["alarms"])
 
@@ -25,7 +25,10 @@ State = Literal[
     "returned_unacknowledged",
     "latched_unacknowledged",
     "latched_acknowledged",
+    "shelved",
+    "suppressed",
 ]
+LONGEST_REPORT_D = 400
 
 
 class Note(BaseModel):
@@ -34,6 +37,23 @@ class Note(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     note: Annotated[str, Field(max_length=1000)] = ""
+
+
+class Shelf(BaseModel):
+    """For how long an alarm is put aside, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Annotated[str, Field(min_length=1, max_length=1000)]
+    until: AwareDatetime
+
+
+@router.get("/alarms/report", dependencies=[VIEWER])
+async def report(here: Here, days: Annotated[int, Query(ge=1, le=LONGEST_REPORT_D)] = 30) -> AlarmReportView:
+    """How the alarms of the last days served the desk: load, floods, bad actors, priorities."""
+    until = here.services.clock()
+    found = await here.services.alarms.report(until - days * 86_400_000, until)
+    return AlarmReportView.model_validate(found)
 
 
 @router.get("/alarms", dependencies=[VIEWER])
@@ -67,6 +87,24 @@ async def reset(occurrence: str, note: Note, who: Operator, request: Request, he
     """Lets go of a latched alarm whose cause is gone."""
     act = here.services.alarms.reset
     return await _act(here, who, caller_of(request).source, "alarm.reset", occurrence, note.note, act)
+
+
+@router.post("/alarms/{occurrence}/shelve")
+async def shelve(occurrence: str, shelf: Shelf, who: Operator, request: Request, here: Here) -> AlarmView:
+    """Puts an alarm aside until a time, for a reason: it goes on without being heard."""
+    until = round(shelf.until.timestamp() * 1000)
+
+    async def act(occurrence: str, user: str, note: str) -> AlarmRecord:
+        return await here.services.alarms.shelve(occurrence, user, note, until)
+
+    return await _act(here, who, caller_of(request).source, "alarm.shelve", occurrence, shelf.note, act)
+
+
+@router.post("/alarms/{occurrence}/unshelve")
+async def unshelve(occurrence: str, note: Note, who: Operator, request: Request, here: Here) -> AlarmView:
+    """Takes a shelved alarm back; one that is still there is heard again."""
+    act = here.services.alarms.unshelve
+    return await _act(here, who, caller_of(request).source, "alarm.unshelve", occurrence, note.note, act)
 
 
 async def _act(

@@ -112,7 +112,7 @@ def test_the_unchanged_school_has_no_fault() -> None:
             {"secret": "hush/hush=="},
             "sync.0.token.secret: the name of a secret is made of",
         ),
-        (("notify", "desk", 0), {"email": {}}, "notify.desk.0.email: unknown key email; known: "),
+        (("notify", "desk", 0), {"pager": {}}, "notify.desk.0.pager: unknown key pager; known: "),
         (("notify", "The Desk"), [], 'notify.The Desk: "The Desk": an id is made of small letters'),
         (("web", "tls"), "on", 'web.tls: "on" is not allowed; known: auto, off'),
     ],

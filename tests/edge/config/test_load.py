@@ -13,6 +13,7 @@ from drivers.modbus.profile import ModbusProfile
 from drivers.mqtt.settings import MqttLine
 from edge.config.configuration import site_info
 from edge.config.load import ConfigError, load
+from rules.binding import bind
 from tests.edge.config.support import SCHOOL, write_school
 
 RULE = """\
@@ -39,6 +40,26 @@ def test_devices_are_resolved_to_profile_words_and_building(tmp_path: Path) -> N
     assert configuration.devices["env-gate"].building == ""
     assert isinstance(configuration.devices["em-b1"].settings, Dlt645Device)
     assert configuration.warnings == ()
+
+
+def test_what_a_device_derives_is_no_measurement_and_no_rule_uses_it(tmp_path: Path) -> None:
+    path = write_school(tmp_path, "rules: [rules.yaml]\n")
+    (tmp_path / "rules.yaml").write_text(RULE.format(id="stuffy", each="room"), encoding="utf-8")
+    measured = load(path)
+    assert bind(measured.rules[0], site_info(measured)).instances
+
+    profile = tmp_path / "profiles" / "env-test.yaml"
+    text = profile.read_text(encoding="utf-8")
+    profile.write_text(
+        text.replace("co2: {address: 1}", "co2: {address: 1, equivalent: true}"), encoding="utf-8"
+    )
+    derived = load(path)
+    assert "co2" in derived.devices["env-301"].points, "it is still read, stored and shown"
+    assert "co2" not in site_info(derived).devices[0].points
+    assert not bind(derived.rules[0], site_info(derived)).instances
+    told = [str(warning) for warning in derived.warnings]
+    assert any("env-301 derives co2 and does not measure it" in text for text in told)
+    assert any("the rule stuffy watches nothing here" in text for text in told)
 
 
 def test_lines_are_told_apart_by_their_urls(tmp_path: Path) -> None:

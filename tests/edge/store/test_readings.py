@@ -121,18 +121,6 @@ async def test_a_device_that_moved_keeps_its_old_tags_on_what_was_stored_before(
     await database.close()
 
 
-async def test_only_what_every_destination_holds_is_pruned(tmp_path: Path) -> None:
-    async with telemetry(tmp_path) as (database, store):
-        await store.append([reading("env-1", "co2", float(n), n) for n in range(10)], 1)
-        outbox = ReadingOutbox(database, {}, _no_park)
-        await outbox.accept("a", 8, 8)
-        await outbox.accept("b", 3, 3)
-        assert await store.prune(9, ["a", "b"]) == 3
-        assert await store.prune(9, ["a", "b", "new"]) == 0
-        assert await store.prune(9, []) == 6
-        assert [s.at for s in await store.history("env-1", "co2", 0, 100)] == [9]
-
-
 async def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     async with telemetry(tmp_path) as (database, store):
 

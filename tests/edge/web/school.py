@@ -7,9 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from drivers.reading import Millis, Reading
+from drivers.line.arbiter import Arbiter
+from drivers.reading import Millis, Reading, Value
+from edge.commissioning.shelf import library_of
+from edge.commissioning.workbench import Workbench
 from edge.config.configuration import Configuration, site_info
 from edge.config.load import load
+from edge.pipeline.dispatcher import Dispatcher
+from edge.pipeline.outlets import Begin
+from edge.store import commands
 from edge.store.accounts import SCHEMA, Accounts, Role
 from edge.store.database import Database
 from edge.store.passwords import hash_password
@@ -32,6 +38,7 @@ from edge.web.services import (
 )
 from rules.alarm import AlarmState, Condition
 from rules.engine import Engine
+from rules.report import AlarmReport, report
 
 START: Millis = 1_790_000_000_123
 PASSWORD = "Long-Enough-7"
@@ -59,9 +66,9 @@ model: P1
 kind: classroom_env
 source: made for this test
 points:
-  temperature: {address: 0, type: s16, scale: 0.1}
-  co2: {address: 1, equivalent: true}
-  open: {address: 2}
+  temperature: {address: 0, type: s16, scale: 0.1, equivalent: true}
+  co2: {address: 1}
+  open: {address: 2, write: {function: 6}}
 """
 RULES = """\
 id: co2-high
@@ -114,6 +121,9 @@ class Pipeline:
     samples: list[Sample] = field(default_factory=list)
     asked: list[tuple[object, ...]] = field(default_factory=list)
     records: dict[str, AlarmRecord] = field(default_factory=dict)
+    written: list[tuple[str, Value]] = field(default_factory=list)
+    online: bool = True
+    arbiters: list[Arbiter] = field(default_factory=list)
 
     async def query(
         self,
@@ -153,8 +163,30 @@ class Pipeline:
         self.records[occurrence] = replace(record, state=state)
         return self.records[occurrence]
 
+    async def write(self, point: str, value: Value, begin: Begin) -> Value | None:
+        """The field's side of a command: every device takes everything."""
+        begin()
+        self.written.append((point, value))
+        return value
+
     async def reset(self, occurrence: str, user: str, note: str) -> AlarmRecord:
         raise NotAllowed("this alarm has no latch to reset")
+
+    async def shelve(self, occurrence: str, user: str, reason: str, until: Millis) -> AlarmRecord:
+        record = self.records.get(occurrence)
+        if record is None:
+            raise UnknownAlarm(occurrence)
+        state = replace(record.state, shelved_until=until, shelved_by=user, shelved_reason=reason)
+        self.records[occurrence] = replace(record, state=state)
+        return self.records[occurrence]
+
+    async def unshelve(self, occurrence: str, user: str, note: str) -> AlarmRecord:
+        record = self.records[occurrence]
+        self.records[occurrence] = replace(record, state=replace(record.state, shelved_until=None))
+        return self.records[occurrence]
+
+    async def report(self, since: Millis, until: Millis) -> AlarmReport:
+        return report([replace(record.state, told=True) for record in self.records.values()], since, until)
 
 
 def alarm(
@@ -196,6 +228,8 @@ def services(pipeline: Pipeline, configuration: Configuration, database: Databas
         latest=lambda: pipeline.readings,
         history=pipeline,
         alarms=pipeline,
+        commands=dispatcher(pipeline, configuration, database, clock),
+        commissioning=Workbench(configuration, pipeline.arbiters, library_of(configuration)),
         rules=engine,
         lines=lambda: [line],
         device_health=health.__getitem__,
@@ -207,9 +241,22 @@ def services(pipeline: Pipeline, configuration: Configuration, database: Databas
     )
 
 
+def dispatcher(
+    pipeline: Pipeline, configuration: Configuration, database: Database, clock: Clock
+) -> Dispatcher:
+    """The real door, with the pipeline for a field."""
+
+    def latest(device: str, point: str) -> Value | None:
+        found = (r.value for r in pipeline.readings if (r.device, r.point) == (device, point))
+        return next(found, None)
+
+    outlets = dict.fromkeys(configuration.devices, pipeline)
+    return Dispatcher(configuration, outlets, database, Accounts(clock), clock, latest)
+
+
 async def open_database(path: Path) -> Database:
     """An empty core database with the accounts' tables."""
-    database = Database(path, (SCHEMA,))
+    database = Database(path, (SCHEMA, commands.SCHEMA))
     await database.open()
     return database
 

@@ -66,8 +66,8 @@ async def test_a_device_is_shown_with_points_and_health(viewer: httpx.AsyncClien
     }
     points = device["points"]
     assert [(p["name"], p["type"], p["equivalent"]) for p in points] == [
-        ("temperature", "number", False),
-        ("co2", "number", True),
+        ("temperature", "number", True),
+        ("co2", "number", False),
         ("open", "switch", False),
     ]
 
@@ -273,3 +273,8 @@ async def test_openapi_describes_every_resource_and_the_hot_lists_too(viewer: ht
     assert {"/api/v1/health", "/api/v1/readings", "/api/v1/alarms/{occurrence}/ack"} <= set(paths)
     content = paths["/api/v1/readings"]["get"]["responses"]["200"]["content"]
     assert content["application/json"]["schema"]["$ref"].endswith("Page_ReadingView_")
+
+
+async def test_the_alarm_report_says_how_the_alarms_served_the_desk(viewer: httpx.AsyncClient) -> None:
+    found = await get(viewer, "/alarms/report", days="7")
+    assert {"per_hour", "bins", "flood_share", "top", "chattering"} <= set(found)

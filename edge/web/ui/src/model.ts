@@ -89,9 +89,9 @@ export function takeAlarm(alarm: Alarm): void {
 /** A closed alarm stays on a page that never reloads (the wall) only while there is room. */
 const KEPT_ALARMS = 500;
 
-/** Open means: not both back to normal and acknowledged. */
+/** Open means: not both back to normal and acknowledged, and in no list of its own. */
 export function isOpen(alarm: Alarm): boolean {
-  return alarm.state !== "normal";
+  return !["normal", "shelved", "suppressed"].includes(alarm.state);
 }
 
 export function takeLine(line: Line): void {

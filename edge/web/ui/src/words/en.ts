@@ -279,6 +279,8 @@ export const en: typeof zh = {
       returned_unacknowledged: "Cleared, not acknowledged",
       latched_unacknowledged: "Latched, not acknowledged",
       latched_acknowledged: "Latched, awaiting reset",
+      shelved: "Shelved",
+      suppressed: "Explained by another alarm",
       normal: "Closed",
     },
     summary: (open, unacked) => `${open} open, ${unacked} not acknowledged`,

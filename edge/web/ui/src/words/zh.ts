@@ -283,6 +283,8 @@ export const zh = {
       returned_unacknowledged: "已恢复，未确认",
       latched_unacknowledged: "已锁定，未确认",
       latched_acknowledged: "已锁定，待复位",
+      shelved: "已搁置",
+      suppressed: "已并入上级报警",
       normal: "已结束",
     },
     summary: (open: number, unacked: number) => `${open} 条未结束，${unacked} 条未确认`,

@@ -1,0 +1,36 @@
+"""The history that rules need to go on after a restart as if they had never stopped."""
+
+from __future__ import annotations
+
+from drivers.reading import Millis, Quality, Reading
+from edge.store.readings import ReadingStore
+from rules.engine import Engine
+
+RECENT_MS = 30 * 60 * 1000
+"""Everything this young is played again; older readings only where a window reaches further back."""
+MOST = 400_000
+"""At most so many readings are looked up again at a start; what is left out fills anew."""
+MOST_OF_A_POINT = 25_000
+
+
+async def warm_up(store: ReadingStore, engine: Engine, now: Millis) -> None:
+    """Fills the engine's windows from what is stored; before its first evaluate."""
+    cut = now - RECENT_MS
+    older = await older_history(store, engine, cut, now)
+    engine.warm([*older, *await store.recent(cut)], now)
+
+
+async def older_history(store: ReadingStore, engine: Engine, cut: Millis, now: Millis) -> list[Reading]:
+    """Good stored readings from before `cut`, of points whose windows reach further back; by time."""
+    found: list[Reading] = []
+    for (device, point), span in sorted(engine.lookback().items(), key=lambda one: one[1]):
+        since = now - span
+        if since >= cut or len(found) >= MOST:
+            continue
+        samples = await store.history(device, point, since, cut, limit=MOST_OF_A_POINT)
+        found += [
+            Reading(device, point, sample.value, "", sample.at, sample.at)
+            for sample in samples
+            if sample.quality is Quality.GOOD
+        ]
+    return sorted(found, key=lambda reading: reading.at)
