@@ -1,6 +1,6 @@
 """`python -m edge`."""
 
-from edge.cli import main
+from edge.entry import main
 
 if __name__ == "__main__":
     main()

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from cloud_sync.outbox import Outbox
 from cloud_sync.uploader import Uploader
 from drivers.line.arbiter import Arbiter, Attached
 from drivers.line.listener import Listener, Speaker
@@ -42,6 +43,7 @@ from edge.config.resources import builtin_configs
 from edge.config.secrets import SecretError, resolve_secret
 from edge.desk import AlarmDesk, StoredHistory
 from edge.notify_socket import NotifySocket
+from edge.pipeline.clock_watch import ClockWatch, HeldOutbox
 from edge.pipeline.collector import Collector
 from edge.pipeline.dispatcher import Dispatcher
 from edge.pipeline.escalator import DailyWord, Escalator, Step
@@ -67,6 +69,7 @@ from edge.store.moments import MIGRATIONS, Shape, Source
 from edge.store.outbox import ReadingOutbox
 from edge.store.salvage import Order
 from edge.supervisor import Supervisor
+from edge.synchronised import must_wait, read_clock
 from edge.warmup import warm_up
 from edge.web.app import create_app
 from edge.web.live import LiveHub
@@ -123,14 +126,14 @@ class Agent:
 
     async def _run(self, stores: DataFolder) -> None:
         configuration, now = self._configuration, clock.now
-        settings = configuration.settings
-        started_at = now()
+        settings, started_at = configuration.settings, now()
         site_tags = {"district": settings.site.district, "school": settings.site.id}
+        clock_watch = await self._clock_watch(stores)
 
         # readings: lines -> collector -> bus -> store
         bus = ReadingBus()
         collector = Collector(bus, await self._screening(stores.core))
-        store, archivist, loaded = await _reading_store(configuration, stores, self._exit)
+        store, archivist, loaded = await _reading_store(configuration, stores, clock_watch, self._exit)
         recorder = Recorder(
             bus.subscribe("recorder", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
             store, millis(settings.store.group), now, loaded=loaded,
@@ -165,17 +168,14 @@ class Agent:
             await warm_up(store, engine, started_at)
         evaluator = Evaluator(
             bus.subscribe("evaluator", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
-            engine, alarm_store, notices, now, told, notifier.hold,
+            engine, alarm_store, notices, clock_watch.steady, told, notifier.hold, clock_watch.jumped,
         )  # fmt: skip
         escalator = _escalator(configuration, alarm_store, notices, notifier, latest)
         desk = AlarmDesk(alarm_store, evaluator, (*configuration.rules, *self_rules))
 
         # district: store -> outbox -> uploader
         quarantine = alarms.Quarantine(stores.core)
-        outboxes = (
-            alarms.AlarmOutbox(stores.core, site_tags),
-            ReadingOutbox(stores.telemetry, site_tags, quarantine.park, store.helper),
-        )
+        outboxes = _outboxes(stores, site_tags, quarantine, store, clock_watch)
         uploaders = self._uploaders(outboxes)
 
         async with asyncio.TaskGroup() as group:
@@ -185,6 +185,7 @@ class Agent:
                     started_at, now, field_lines, brokers, uploaders, quarantine, supervisor, bus, collector,
                     recorder, store, evaluator, notifier, latest, _shortest_period(configuration),
                     {d.id: StandInCount(d) for d in settings.sync if is_stand_in(d)}, archivist, stores,
+                    clock_watch,
                 )
             )  # fmt: skip
             accounts, dispatcher = await _door(configuration, outlets(arbiters, brokers), stores.core, latest)
@@ -238,7 +239,8 @@ class Agent:
                 supervisor.keep("alarm news", partial(_alarm_news, news, desk, hub)),
                 supervisor.keep("status news", partial(_status_news, status, hub)),
                 supervisor.keep("archivist", archivist.run),
-                supervisor.keep("self watch", SelfWatch(evaluator, status.facts, now).run),
+                supervisor.keep("clock", clock_watch.run),
+                supervisor.keep("self watch", SelfWatch(evaluator, status.facts, clock_watch.steady).run),
                 *_keep_house(supervisor, Housekeeping(stores, now)),
             ]
             notify = NotifySocket()
@@ -251,6 +253,14 @@ class Agent:
             _LOG.info("stopping: closing lines, storing what was read")
             for wave in (fields, outside, tasks[4:], tasks[:4]):  # upstream first, so that nothing is lost
                 await _end(wave)
+
+    async def _clock_watch(self, stores: DataFolder) -> ClockWatch:
+        """Knows how this run's clock stands to the last one's; what can be dated anew is."""
+        settings = self._configuration.settings.clock
+        doubt, hold = must_wait(settings.require_sync), millis(settings.hold)
+        watch = ClockWatch(stores.core, stores.telemetry, read_clock, self.stop, doubt=doubt, hold_ms=hold)
+        await watch.start()
+        return watch
 
     def _ways(self) -> Sequence[Route]:
         """The channels of all desks; closed with the agent."""
@@ -278,7 +288,7 @@ class Agent:
     def _secret(self, reference: SecretRef) -> str:
         return resolve_secret(reference, self._configuration.path.parent)
 
-    def _uploaders(self, outboxes: Sequence[alarms.AlarmOutbox | ReadingOutbox]) -> list[Uploader]:
+    def _uploaders(self, outboxes: Sequence[Outbox]) -> list[Uploader]:
         made = []
         for destination in self._configuration.settings.sync:
             from cloud_sync.influx import InfluxWriter
@@ -362,10 +372,10 @@ def _sources(configuration: Configuration) -> list[Source]:
 
 
 async def _reading_store(
-    configuration: Configuration, stores: DataFolder, exit_stack: AsyncExitStack
+    configuration: Configuration, stores: DataFolder, clock_watch: ClockWatch, exit_stack: AsyncExitStack
 ) -> tuple[readings.ReadingStore, Archivist, bool]:
     """The store and who keeps it small. While a salvage brings old rows back nothing is sealed:
-    their ids are lower than those of new rows."""
+    their ids are lower than those of new rows; nor while rows may be dated anew."""
     settings = configuration.settings
     store = readings.ReadingStore(stores.telemetry, _sources(configuration))
     exit_stack.push_async_callback(store.close)
@@ -375,9 +385,26 @@ async def _reading_store(
         Keeping(millis(settings.store.keep_raw), settings.store.max_bytes),
         [destination.id for destination in settings.sync],
         clock.now,
-        lambda: not all(salvage.progress.done for salvage, _ in stores.salvages),
+        lambda: clock_watch.holding or not all(salvage.progress.done for salvage, _ in stores.salvages),
     )
     return store, archivist, loaded
+
+
+def _outboxes(
+    stores: DataFolder,
+    site_tags: Mapping[str, str],
+    quarantine: alarms.Quarantine,
+    store: readings.ReadingStore,
+    clock_watch: ClockWatch,
+) -> Sequence[Outbox]:
+    """What leaves for the district, alarms first; nothing that may have to be dated anew."""
+    return (
+        HeldOutbox(alarms.AlarmOutbox(stores.core, site_tags), clock_watch.first_held_transition),
+        HeldOutbox(
+            ReadingOutbox(stores.telemetry, site_tags, quarantine.park, store.helper),
+            clock_watch.first_held_moment,
+        ),
+    )
 
 
 async def _loaded(store: readings.ReadingStore) -> bool:

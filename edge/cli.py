@@ -5,25 +5,20 @@ Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-import signal
-import sqlite3
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge.cli_accounts import DEFAULT_DATA, DataOption, audit_app, token_app, user_app
+from edge.cli_accounts import DataOption, audit_app, token_app, user_app
 from edge.cli_data import backup, restore
 from edge.cli_district import district_app
 from edge.cli_field import capture, read_device, replay, scan, write
 from edge.cli_history import history_app
 from edge.cli_mqtt import mqtt_app
 from edge.cli_rules import rules_app
+from edge.service import DEFAULT_DATA
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +36,6 @@ app.command()(restore)
 app.add_typer(rules_app, name="rules")
 app.add_typer(mqtt_app, name="mqtt")
 app.add_typer(district_app, name="district")
-app.add_typer(district_app, name="district")
 app.add_typer(history_app, name="history")
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
@@ -58,105 +52,14 @@ def _fail(message: str, code: int = 1) -> typer.Exit:
     return typer.Exit(code)
 
 
-def _log_to_stderr(verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    # httpx logs each URL, and a robot's URL holds its key.
-    for chatty in ("httpx", "httpcore", "uvicorn", "pymodbus", "urllib3", "amqtt", "transitions"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-@app.command()
-def run(
-    config: ConfigOption,
-    data: DataOption = DEFAULT_DATA,
-    demo: Annotated[bool, typer.Option("--demo", hidden=True)] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="log every frame in hex")] = False,
-) -> None:
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def run(context: typer.Context) -> None:
     """Runs the gateway until SIGTERM; SIGHUP reads the configuration again."""
-    from edge.store.backup import InUse
+    from edge.service import main as serve
 
-    _log_to_stderr(verbose)
-    try:
-        _serve(config, data, demo)
-    except* (OSError, sqlite3.DatabaseError, InUse) as group:
-        causes = "; ".join(str(error) for error in _leaves(group))
-        raise _fail(f"cannot run: {causes}") from group
-
-
-def _serve(config: Path, data: Path, demo: bool) -> None:
-    # influxdb-client loads numpy where it finds it: 25 MB for nothing, see edge/store/helper.py
-    sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-        runner.run(_run(config, data, demo))
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's loop where the `fast` extra is installed: a sixth less CPU; else asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
-async def _run(path: Path, data: Path, demo: bool) -> None:
-    from edge.agent import Agent
-    from edge.config.load import ConfigError, load
-    from edge.config.secrets import SecretError
-
-    log = logging.getLogger("edge")
-    loop = asyncio.get_running_loop()
-    try:
-        configuration = load(path)
-    except ConfigError as error:
-        raise _fail(str(error), 2) from error
-    agent = Agent(configuration, data, demo=demo)
-    ended = False
-
-    def end() -> None:
-        nonlocal ended
-        ended = True
-        agent.stop()
-
-    def reload() -> None:
-        loop.run_in_executor(None, read_again).add_done_callback(lambda _: None)
-
-    def read_again() -> None:  # in a thread: a large school takes a second to read
-        nonlocal configuration
-        try:
-            configuration = load(path)
-        except ConfigError as error:
-            log.error("the configuration is not used, the old one runs on:\n%s", error)
-            return
-        log.info("the configuration has changed: starting anew with it")
-        loop.call_soon_threadsafe(agent.stop)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    for warning in configuration.warnings:
-        log.warning("%s", warning)
-    while True:
-        try:
-            await agent.run()
-        except SecretError as error:
-            raise _fail(str(error), 2) from error
-        if ended:
-            return
-        agent = Agent(configuration, data, demo=demo)
+    raise typer.Exit(serve(context.args))
 
 
 @app.command()
@@ -179,8 +82,9 @@ def demo(
     from drivers.settings import parse_duration
     from edge.demo import run_demo
     from edge.demo_district import run_schools
+    from edge.service import log_to_stderr
 
-    _log_to_stderr(False)
+    log_to_stderr()
     try:
         seconds = parse_duration(duration).total_seconds() if duration else None
     except ValueError as error:

@@ -12,13 +12,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from edge.service import DEFAULT_DATA
+
 T = TypeVar("T")
 
 token_app = typer.Typer(no_args_is_help=True, help="API tokens for machines.")
 user_app = typer.Typer(no_args_is_help=True, help="People who may sign in.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
 
-DEFAULT_DATA = Path("/var/lib/campus-edge")
 DataOption = Annotated[Path, typer.Option("--data", help="folder of the databases")]
 RoleOption = Annotated[str, typer.Option(help="viewer, operator, engineer, admin or auditor")]
 WEAK = {

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edge.cli_accounts import DEFAULT_DATA, DataOption
+from edge.cli_accounts import DataOption
+from edge.service import DEFAULT_DATA
 
 
 def backup(

@@ -12,7 +12,8 @@ from typing import Annotated, TextIO
 import typer
 
 from drivers.reading import Millis
-from edge.cli_accounts import DEFAULT_DATA, DataOption
+from edge.cli_accounts import DataOption
+from edge.service import DEFAULT_DATA
 
 history_app = typer.Typer(no_args_is_help=True, help="Stored readings.")
 

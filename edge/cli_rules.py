@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge.cli_accounts import DEFAULT_DATA, DataOption
+from edge.cli_accounts import DataOption
+from edge.service import DEFAULT_DATA
 
 if TYPE_CHECKING:
     from edge.config.configuration import Configuration

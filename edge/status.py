@@ -13,6 +13,7 @@ from drivers.line.listener import Listener
 from drivers.mqtt.broker import MqttBroker
 from drivers.reading import Millis, Value
 from edge.bus import ReadingBus
+from edge.pipeline.clock_watch import ClockWatch
 from edge.pipeline.collector import Collector
 from edge.pipeline.evaluator import Evaluator
 from edge.pipeline.live import Latest
@@ -24,6 +25,7 @@ from edge.store.archivist import Archivist
 from edge.store.folder import DataFolder
 from edge.store.readings import ReadingStore
 from edge.supervisor import Supervisor
+from edge.synchronised import ClockState
 from edge.web.services import (
     Check,
     DeviceHealth,
@@ -81,6 +83,7 @@ class Parts:
     """By destination id, those destinations that are stand-ins."""
     archivist: Archivist
     folder: DataFolder
+    clock_watch: ClockWatch
 
 
 class Status:
@@ -153,6 +156,7 @@ class Status:
             self._check_data(),
             self._check_lines(),
             self._check_store(),
+            self._check_clock(),
             self._check_history(),
             self._check_alarms(),
             self._check_sync(),
@@ -191,6 +195,13 @@ class Status:
         ]
         return Check("store", "degraded" if told else "ok", "; ".join(told))
 
+    def _check_clock(self) -> Check:
+        watch = self._parts.clock_watch
+        if watch.doubtful:
+            held = "; what is measured is not sent yet" if watch.holding else ""
+            return Check("clock", "degraded", f"the clock was not set since the machine started{held}")
+        return Check("clock", "ok", watch.state.value)
+
     def _storage_failure(self) -> str:
         """Why something cannot be written, empty when all can."""
         parts = self._parts
@@ -209,6 +220,7 @@ class Status:
         return {
             "storage_failed": bool(self._storage_failure()),
             "storage_damaged": bool(parts.folder.findings) and fresh,
+            "clock_doubtful": parts.clock_watch.doubtful,
         }
 
     def _check_history(self) -> Check:
@@ -263,6 +275,12 @@ class Status:
                  sum(s.progress.gaps for s, _ in parts.folder.salvages)),
             _one("campus_edge_ballast_released_total", "Times that the ballast was given up.", "counter",
                  parts.folder.ballast.released),
+            _one("campus_edge_clock_synchronised", "1 while the clock is synchronised.", "gauge",
+                 float(parts.clock_watch.state is ClockState.SYNCED)),
+            _one("campus_edge_clock_doubtful", "1 while rows may have to be dated anew.", "gauge",
+                 float(parts.clock_watch.doubtful)),
+            _one("campus_edge_clock_moved_rows", "Rows that were dated anew in this run.", "gauge",
+                 parts.clock_watch.moved),
             _one("campus_edge_pushes_held", "Pushes that stand in memory only.", "gauge",
                  parts.notifier.held),
             _one("campus_edge_pushes_delivered_total", "Pushes delivered.", "counter",

@@ -98,6 +98,20 @@ class StoreSettings(Settings):
     ] = timedelta(seconds=5)
 
 
+class ClockSettings(Settings):
+    """When the wall clock is doubted. Rows dated by a doubted clock are not sent to the district
+    until they are dated anew, or for `hold` at most."""
+
+    require_sync: Annotated[
+        Literal["auto", "always", "never"],
+        Field(
+            description="auto: a clock that is not synchronised is doubted on a machine without a"
+            " real-time clock on which a time service runs"
+        ),
+    ] = "auto"
+    hold: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(hours=24)
+
+
 class WebSettings(Settings):
     """The dashboard and the API. With `tls: auto` the gateway makes a certificate of its
     own, except on a loopback address, where it serves plain HTTP."""
@@ -174,6 +188,7 @@ class GatewayConfig(Settings):
         default_factory=dict, description="for each desk the channels that tell it"
     )
     push: PushSettings = PushSettings()
+    clock: ClockSettings = ClockSettings()
     web: WebSettings = WebSettings()
 
 

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from drivers.reading import Millis
+from drivers.reading import Batch, Millis
 from edge.bus import Subscription
 from edge.pipeline.notices import NoticeWriter
 from edge.store.alarms import SENT, AlarmStore, Push
@@ -29,6 +29,9 @@ class Evaluator:
 
     While the disk refuses, transitions wait in memory; `urgent` then gets their pushes, marked,
     each once, for people must hear of an alarm all the same.
+
+    `clock` keeps its pace when the wall clock is set, and `jumped` says by how much it was (ms): until
+    the pipeline starts anew, readings are shown to the engine as if nothing had been set.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Evaluator:
         clock: Callable[[], Millis],
         tell: Callable[[Sequence[Transition]], None],
         urgent: Callable[[Sequence[Push]], None] = lambda pushes: None,
+        jumped: Callable[[], Millis] = lambda: 0,
     ) -> None:
         self._source = source
         self.engine = engine
@@ -48,6 +52,7 @@ class Evaluator:
         self._clock = clock
         self._tell = tell
         self._urgent = urgent
+        self._jumped = jumped
         self._unstored = 0
         self._held: list[Transition] = []
         self._held_since: Millis = 0
@@ -65,6 +70,9 @@ class Evaluator:
                     await self.settle(self.engine.tick(self._clock()))
                 else:
                     self.evaluated += len(batch)
+                    jump = self._jumped()
+                    if jump:
+                        batch = _as_before(batch, jump, self._clock())
                     # By the time of arrival, not of now: then a rehearsal finds the same.
                     came = max((r.received_at for r in batch), default=self._clock())
                     await self.settle(self.engine.evaluate(batch, came))
@@ -131,3 +139,13 @@ class Evaluator:
     async def unshelve(self, rule: str, scope: str) -> None:
         """A person takes it back; durable when it returns."""
         await self.settle(self.engine.unshelve(rule, scope, self._clock()))
+
+
+def _as_before(batch: Batch, jump: Millis, now: Millis) -> Batch:
+    """Readings with the times that a clock which was not set would have given them."""
+    return [
+        r._replace(at=r.at - jump, received_at=r.received_at - jump)
+        if abs(r.received_at - jump - now) < abs(r.received_at - now)
+        else r
+        for r in batch
+    ]

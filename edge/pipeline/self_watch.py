@@ -14,7 +14,7 @@ from rules.rulebook import Rule, parse_rules
 from rules.site import DeviceInfo, SiteInfo
 
 GATEWAY = "gateway"
-POINTS: Mapping[str, str] = {"storage_failed": "bool", "storage_damaged": "bool"}
+POINTS: Mapping[str, str] = {"storage_failed": "bool", "storage_damaged": "bool", "clock_doubtful": "bool"}
 """Its points and their units."""
 EVERY_S = 1.0
 SAY_AGAIN_MS = 60_000

@@ -161,7 +161,11 @@ class NumberedSchool:
 
 @asynccontextmanager
 async def numbered_school(
-    folder: Path, *, rules: Mapping[str, Any] | None = None, notify: Mapping[str, Any] | None = None
+    folder: Path,
+    *,
+    rules: Mapping[str, Any] | None = None,
+    notify: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[NumberedSchool]:
     """Everything but the gateway runs; its configuration is written."""
     described = _devices()
@@ -200,6 +204,7 @@ async def numbered_school(
                      "token": {"secret": "influx"}, "interval": "500ms", "retry_max": "2s", "drain": 1.0}
                 ],
                 **({"notify": notify} if notify else {}),
+                **(extra or {}),
             }  # fmt: skip
             gateway = Gateway(
                 folder / "gateway", config, secrets={"mqtt": "g-secret", "influx": influx.token},

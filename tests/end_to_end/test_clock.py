@@ -1,0 +1,113 @@
+"""A clock that lies: nothing leaves with a wrong time, all is dated right, no alarm is made of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.numbered_school import MEASUREMENT, numbered_school
+from tests.support.facilities import needs
+from tests.support.lying_clock import LyingClock
+
+DAYS_10 = 10 * 86_400
+SILENT = {
+    "rules": [
+        {
+            "id": "silent", "scope": {"each": "device"}, "when": {"p": "*", "agg": "absent"}, "for": "0s",
+            "nodata": {"after": "30s"},
+            "alarm": {
+                "prio": 3, "owner": "it", "respond_within": "4h", "title": {"zh": "失联", "en": "silent"},
+                "consequence": {"zh": "无", "en": "none"}, "guide": {"zh": "无", "en": "none"},
+            },
+        },
+    ]
+}  # fmt: skip
+
+
+@pytest.mark.timeout(240)
+@needs("compiler")
+async def test_ten_days_back_at_boot_is_held_repaired_and_no_alarm_and_steps_are_audited(
+    tmp_path: Path,
+) -> None:
+    clock = LyingClock(tmp_path)
+    clock.set(-DAYS_10)
+    async with numbered_school(tmp_path, rules=SILENT, extra={"clock": {"require_sync": "always"}}) as school:
+        school.gateway.environment.update(clock.environment)
+        began = time.time()
+        await school.begin()
+        await asyncio.sleep(6)
+        assert await school.influx.count(MEASUREMENT, "number") == 0, "a doubtful time must not leave"
+        health = await asyncio.to_thread(school.gateway.get, "/health")
+        assert {c["name"]: c["status"] for c in health["checks"]}["clock"] == "degraded"
+
+        clock.synchronise()
+        await asyncio.sleep(8)
+        clock.set(7_200)
+        await asyncio.sleep(5)
+        clock.set(0)
+        await asyncio.sleep(5)
+        alarms = (await asyncio.to_thread(school.gateway.get, "/alarms", state="all"))["items"]
+        assert [alarm for alarm in alarms if alarm["rule"] == "silent"] == []
+        await school.quiet()
+        await asyncio.sleep(2)
+        await school.drained()
+        await asyncio.to_thread(school.gateway.stop)
+
+        sent, delivered = school.sent(), await school.delivered()
+        for device, numbers in sent.items():
+            assert set(delivered[device]) <= set(numbers)
+            # a restart on each step costs MQTT nothing and the polled lines what was under way
+            assert len(numbers) - len(delivered[device]) <= 8, device
+        with closing(sqlite3.connect(school.gateway.data / "telemetry.db")) as connection:
+            first, last = connection.execute("SELECT min(at), max(at) FROM moments").fetchone()
+            old = connection.execute(
+                "SELECT count(*) FROM moments WHERE at<?", ((began - 60) * 1000,)
+            ).fetchone()[0]
+        assert old == 0
+        assert abs(first / 1000 - began) < 15
+        assert last / 1000 < time.time() + 7_300
+        with closing(sqlite3.connect(school.gateway.data / "core.db")) as connection:
+            steps = [
+                row[0] for row in connection.execute("SELECT after FROM audit WHERE action='clock.step'")
+            ]
+        assert len(steps) == 3
+        assert steps[0].startswith("+864000")
+
+
+@pytest.mark.timeout(120)
+@needs("compiler")
+async def test_a_boot_that_never_knew_the_time_is_dated_before_the_next(tmp_path: Path) -> None:
+    clock = LyingClock(tmp_path)
+    clock.set(-DAYS_10)
+    async with numbered_school(tmp_path, extra={"clock": {"require_sync": "always"}}) as school:
+        school.gateway.environment.update(clock.environment)
+        await school.begin()
+        await asyncio.sleep(4)
+        await asyncio.to_thread(school.gateway.kill)
+        # the same machine with another boot id: as after a power cut
+        with closing(sqlite3.connect(school.gateway.data / "core.db")) as connection:
+            connection.execute("UPDATE clock_segments SET boot='an earlier one'")
+            connection.commit()
+        clock.synchronise()
+        now = time.time()
+        await asyncio.to_thread(school.gateway.start)
+        await asyncio.sleep(4)
+        await school.quiet()
+        await asyncio.sleep(2)
+        await school.drained()
+        await asyncio.to_thread(school.gateway.stop)
+        uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        with closing(sqlite3.connect(school.gateway.data / "telemetry.db")) as connection:
+            rows = connection.execute("SELECT source, at FROM moments ORDER BY source, id").fetchall()
+        for source in {row[0] for row in rows}:
+            times = [row[1] for row in rows if row[0] == source]
+            assert times == sorted(times), "the order is kept"
+            earlier = [at for at in times if at / 1000 < now - 2]
+            assert earlier and all(at / 1000 <= time.time() - uptime + 2 for at in earlier)
+        delivered = await school.delivered()
+        assert len(delivered) == 12
