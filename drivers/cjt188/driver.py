@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from drivers.cjt188 import body, codec
 from drivers.cjt188.profile import Cjt188Point, Cjt188Profile
 from drivers.cjt188.settings import Cjt188Device
-from drivers.contract import Exchange, Poll, Reply
-from drivers.errors import DriverError, LineDown, NoReply, Refused
+from drivers.contract import Deframe, Exchange, Poll, Reply, Write
+from drivers.errors import DriverError, LineDown, NoReply, NotWritable, Refused
 from drivers.line.settings import FieldLine, SerialLine
 from drivers.profile import judge_of
 from drivers.reading import Millis, Quality, Reading, Value
@@ -92,6 +92,36 @@ class Cjt188Driver:
                 dead = yield from self._ask(state, query)
         return [state.found[name] for name in self._specs]
 
+    def write(self, point: str, value: Value) -> Write:
+        """Opens or closes the valve; see `drivers.contract.Writable`. Where it is, later rounds tell."""
+        mapping = self._profile.points.get(point)
+        if mapping is None or mapping.write is None:
+            raise NotWritable(f"{self._device}: {point} cannot be written")
+        if not isinstance(value, bool):
+            raise NotWritable(f"{self._device}: {point} takes true or false", reason="wrong_type")
+        return self._move(value)
+
+    def _move(self, opened: bool) -> Write:
+        self._serial = (self._serial + 1) & 0xFF
+        request = codec.valve_request(
+            self._station, opened, self._serial, low_first=self._low_first, wake_up=self._profile.wake_up
+        )
+        reply = yield replace(
+            self._exchange(request, codec.deframer(self._station, codec.VALVE, codec.WRITE)), repeatable=False
+        )
+        codec.valve_answer(reply.frame)
+        return None
+
+    def _exchange(self, request: bytes, deframe: Deframe) -> Exchange:
+        return Exchange(
+            request,
+            deframe,
+            timeout_ms=self._timeout_ms,
+            gap_ms=self._profile.gap_ms,
+            baudrate=self._baudrate,
+            framing=self._framing,
+        )
+
     def _ask(self, state: _Round, query: _Query) -> Generator[Exchange, Reply, DriverError | None]:
         """Puts the answer, or the reason for none, into the round; the error that ends it."""
         try:
@@ -138,14 +168,7 @@ class Cjt188Driver:
         request = codec.read_request(
             self._station, di, self._serial, low_first=self._low_first, wake_up=self._profile.wake_up
         )
-        reply = yield Exchange(
-            request,
-            codec.deframer(self._station, di),
-            timeout_ms=self._timeout_ms,
-            gap_ms=self._profile.gap_ms,
-            baudrate=self._baudrate,
-            framing=self._framing,
-        )
+        reply = yield self._exchange(request, codec.deframer(self._station, di))
         data = codec.answer(reply.frame)
         self._order_known = True
         return data, reply.at

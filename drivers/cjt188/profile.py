@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from drivers.cjt188.body import LAYOUTS, FieldName, Layout
 from drivers.cjt188.codec import MEASURED
 from drivers.cjt188.settings import MeterType
-from drivers.profile import CapturedExchange, PointMap, Profile
+from drivers.profile import CapturedExchange, PointMap, Profile, WriteLimits
 from drivers.vocabulary import PointName
 
 DiOrder = Literal["high_first", "low_first"]
@@ -25,7 +25,9 @@ class Cjt188Point(PointMap):
     Quantities come in their unit's m3, kWh, kW or m3/h. `decimals` where the maker counts
     other than the standard. `bits` takes bits 0..15 out of the status word, the first named
     as the lowest, and turns them into a switch: true for the codes of `true_for`, false for
-    those of `false_for`, a bad reading for any other.
+    those of `false_for`, a bad reading for any other. `write` lets the valve's switch be
+    told to open and close (A017); the valve moves after the reply, so that only a later
+    round shows where it is: `readback: false`.
     """
 
     di: Annotated[str, Field(pattern=r"^(901F|D12[0-9A-B])$")] = MEASURED
@@ -34,6 +36,7 @@ class Cjt188Point(PointMap):
     bits: Annotated[tuple[Bit, ...], Field(max_length=16)] = ()
     true_for: tuple[Code, ...] = (1,)
     false_for: tuple[Code, ...] = (0,)
+    write: WriteLimits | None = None
 
     def rollover(self) -> float | None:
         """The profile's word, else where the digits of a volume end, in m3 as nearly all meters
@@ -46,6 +49,8 @@ class Cjt188Point(PointMap):
     def _fits(self) -> Self:
         if self.bits and self.field != "status":
             raise ValueError("bits are taken out of the field status only")
+        if self.write is not None and (self.field != "status" or not self.bits or self.write.readback):
+            raise ValueError("only a valve is written: bits of the field status, with readback: false")
         if set(self.true_for) & set(self.false_for):
             raise ValueError("a code cannot be in true_for and in false_for")
         return self
@@ -78,6 +83,10 @@ class Cjt188Profile(Profile):
                 raise ValueError(f"{name}: the reply to {point.di} of a type {self.meter_type} meter has no"
                                  f" field {point.field}: {', '.join(LAYOUTS[layout])}")  # fmt: skip
         return self
+
+    def write_limits(self, point: str) -> WriteLimits | None:
+        """What bounds writes of a point."""
+        return self.points[point].write
 
     def point_names(self) -> tuple[str, ...]:
         """The points in the profile's order."""

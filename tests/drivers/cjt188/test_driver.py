@@ -12,8 +12,8 @@ from drivers.cjt188.codec import Frame
 from drivers.cjt188.driver import FORGET_AFTER, REFUSALS, REST_ROUNDS, Cjt188Driver
 from drivers.cjt188.profile import Cjt188Profile
 from drivers.cjt188.settings import Cjt188Device
-from drivers.contract import Exchange
-from drivers.errors import BadFrame, DriverError, LineDown, NoReply
+from drivers.contract import Exchange, Reply
+from drivers.errors import BadFrame, DriverError, LineDown, NoReply, NotWritable, Refused
 from drivers.line.settings import FieldLine, Framing, SerialLine, TcpLine
 from drivers.reading import Quality, Reading
 from drivers.vocabulary import PointSpec
@@ -318,3 +318,36 @@ def test_a_profile_that_asks_for_what_the_reply_does_not_hold_is_refused(point: 
 def test_an_address_has_ten_or_fourteen_digits(address: str) -> None:
     with pytest.raises(ValidationError, match="address"):
         driver(address=address)
+
+
+WITH_VALVE = {**POINTS, "valve_open": {**POINTS["valve_open"], "write": {"readback": False}}}
+
+
+def test_the_valve_is_told_once_and_the_meters_answer_is_read() -> None:
+    made = driver(WITH_VALVE)
+    for opened, order in ((False, 0x99), (True, 0x55)):
+        write = made.write("valve_open", opened)
+        exchange = next(write)
+        assert not exchange.repeatable
+        request = asked(exchange)
+        assert (request.control, request.data[:2].hex(), request.data[3]) == (0x04, "a017", order)
+        with pytest.raises(StopIteration) as done:
+            write.send(Reply(reply_to(request, "00 00", 0x84), 1))
+        assert done.value.value is None
+
+
+def test_a_meter_that_refuses_to_move_its_valve_says_why() -> None:
+    made = driver(WITH_VALVE)
+    write = made.write("valve_open", False)
+    request = asked(next(write))
+    with pytest.raises(Refused):
+        write.send(Reply(codec.build(Frame(*request[:2], 0xC4, request.data[2:3] + b"\x02\x00")), 1))
+
+
+def test_only_a_valve_is_written_and_only_with_a_switch() -> None:
+    with pytest.raises(NotWritable):
+        driver().write("valve_open", True)
+    with pytest.raises(NotWritable):
+        driver(WITH_VALVE).write("volume", 1.0)
+    with pytest.raises(NotWritable, match="true or false"):
+        driver(WITH_VALVE).write("valve_open", 1.0)
