@@ -63,7 +63,7 @@ from edge.store.accounts import SCHEMA as ACCOUNTS_SCHEMA
 from edge.store.accounts import Accounts
 from edge.store.archivist import Archivist, Keeping
 from edge.store.backup import exclusive
-from edge.store.database import Database
+from edge.store.database import Database, Unusable
 from edge.store.folder import DataFolder, FileKind
 from edge.store.moments import MIGRATIONS, Shape, Source
 from edge.store.outbox import ReadingOutbox
@@ -100,6 +100,7 @@ DEMO_HASTE = 60.0
 """The demo's school lives a minute in a second, and so do its counters."""
 STATUS_EVERY_S = 2.0
 CANCEL_AGAIN_S = 8.0
+DAMAGED_PAUSE_S = 0.5
 
 
 class Agent:
@@ -117,12 +118,17 @@ class Agent:
         self._stop.set()
 
     async def run(self) -> None:
-        """Runs until `stop`; what is collected is stored before it returns."""
+        """Runs until `stop`; what is collected is stored before it returns. It also returns when a data
+        file turned out to be damaged or the clock was set: then the next agent finds and mends that."""
         async with self._exit:
             self._exit.enter_context(exclusive(self._data))
-            await self._run(
-                await DataFolder.open(self._data, CORE, TELEMETRY, clock.now, self.stop, self._exit)
-            )
+            try:
+                await self._run(
+                    await DataFolder.open(self._data, CORE, TELEMETRY, clock.now, self.stop, self._exit)
+                )
+            except* Unusable:
+                _LOG.error("a data file is damaged: starting anew with another one")
+                await asyncio.sleep(DAMAGED_PAUSE_S)  # a disk that spoils every file must not make us spin
 
     async def _run(self, stores: DataFolder) -> None:
         configuration, now = self._configuration, clock.now

@@ -24,7 +24,8 @@ Requirement = Literal["auto", "always", "never"]
 _TIME_ERROR = 5
 _STA_UNSYNC = 0x40
 _TIMESYNCD = Path("/run/systemd/timesync")
-_SERVICES = (_TIMESYNCD, Path("/run/chrony"))
+_CHRONY = Path("/run/chrony")
+_CLOCKS = Path("/sys/class/rtc")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -61,20 +62,23 @@ class _Timex(ctypes.Structure):
     ]  # fmt: skip
 
 
-def kernel_synchronised() -> bool:
-    """Whether the kernel's clock is disciplined; works without privileges."""
+def kernel_synchronised() -> bool | None:
+    """Whether the kernel's clock is disciplined; needs no privileges. `None` where the question is
+    not allowed (systemd's ProtectClock forbids the call)."""
     answer = _Timex()
     try:
         code = ctypes.CDLL(None).adjtimex(ctypes.byref(answer))
     except (OSError, AttributeError):
-        return False
-    return bool(code >= 0 and code != _TIME_ERROR and not answer.status & _STA_UNSYNC)
+        return None
+    if code < 0:
+        return None
+    return bool(code != _TIME_ERROR and not answer.status & _STA_UNSYNC)
 
 
 def read_clock() -> ClockReading:
     """Looks at the clocks now."""
     wall, uptime = wall_and_uptime()
-    synchronised = kernel_synchronised() or (_TIMESYNCD / "synchronized").exists()
+    synchronised = bool(kernel_synchronised()) or (_TIMESYNCD / "synchronized").exists()
     return ClockReading(wall, uptime, _BOOT_ID.read_text().strip(), synchronised)
 
 
@@ -86,7 +90,8 @@ def wall_and_uptime() -> tuple[Millis, Millis]:
 
 def must_wait(requirement: Requirement) -> bool:
     """Whether an unsynchronised clock is doubted: with `auto` where there is no real-time clock but
-    something that will set the time."""
+    something that will set the time, and that can be seen when it has."""
     if requirement != "auto":
         return requirement == "always"
-    return not any(Path("/dev").glob("rtc*")) and any(folder.is_dir() for folder in _SERVICES)
+    visible = _TIMESYNCD.is_dir() or (_CHRONY.is_dir() and kernel_synchronised() is not None)
+    return visible and not (_CLOCKS.is_dir() and any(_CLOCKS.iterdir()))

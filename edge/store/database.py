@@ -141,7 +141,7 @@ class Database:
             (self._writer, self._write_connection),
         ):
             if connection is not None:
-                with contextlib.suppress(sqlite3.OperationalError):  # a full disk: the log stays as it is
+                with contextlib.suppress(sqlite3.DatabaseError):  # full or damaged: the log stays as it is
                     await loop.run_in_executor(executor, connection.close)
         self._reader.shutdown()
         self._writer.shutdown()

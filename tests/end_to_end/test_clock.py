@@ -79,6 +79,7 @@ async def test_ten_days_back_at_boot_is_held_repaired_and_no_alarm_and_steps_are
         assert steps[0].startswith("+864000")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @needs("compiler")
 async def test_a_boot_that_never_knew_the_time_is_dated_before_the_next(tmp_path: Path) -> None:
