@@ -13,27 +13,25 @@ import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import time
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from cloud_sync.outbox import Outbox
 from cloud_sync.uploader import Uploader
-from drivers.line.arbiter import Arbiter, Attached
-from drivers.line.listener import Listener, Speaker
-from drivers.line.schedule import Rank
-from drivers.line.settings import SerialLine, TcpLine
-from drivers.line.transport import transport_for
-from drivers.mqtt.broker import MqttBroker
-from drivers.mqtt.device import DeviceSlot
-from drivers.mqtt.profile import MqttProfile
-from drivers.mqtt.settings import MqttDevice, MqttLine
-from drivers.reading import Millis, Quality
-from drivers.registry import build_polled, build_speaking
+from drivers.line.arbiter import Arbiter
+from drivers.line.listener import Listener
 from drivers.settings import SecretRef, millis
 from edge import clock
+from edge.assembly import (
+    arbiters_of,
+    brokers_of,
+    escalator_of,
+    listeners_of,
+    notice_writer,
+    shortest_period,
+    sources,
+)
 from edge.bus import Overflow, ReadingBus
 from edge.channels.route import Route, routes
 from edge.commissioning.shelf import library_of
@@ -46,11 +44,9 @@ from edge.notify_socket import NotifySocket
 from edge.pipeline.clock_watch import ClockWatch, HeldOutbox
 from edge.pipeline.collector import Collector
 from edge.pipeline.dispatcher import Dispatcher
-from edge.pipeline.escalator import DailyWord, Escalator, Step
 from edge.pipeline.evaluator import Evaluator
 from edge.pipeline.housekeeping import Housekeeping
 from edge.pipeline.live import Latest
-from edge.pipeline.notices import NoticeWriter, RuleTexts
 from edge.pipeline.notifier import Notifier
 from edge.pipeline.outlets import Outlet, outlets
 from edge.pipeline.recorder import Recorder
@@ -65,7 +61,7 @@ from edge.store.archivist import Archivist, Keeping
 from edge.store.backup import exclusive
 from edge.store.database import Database, Unusable
 from edge.store.folder import DataFolder, FileKind
-from edge.store.moments import MIGRATIONS, Shape, Source
+from edge.store.moments import MIGRATIONS
 from edge.store.outbox import ReadingOutbox
 from edge.store.salvage import Order
 from edge.supervisor import Supervisor
@@ -78,7 +74,6 @@ from edge.web.services import About, Services
 from rules.alarm import Transition
 from rules.engine import Engine
 from rules.rehearsal import LATENESS_MS
-from rules.rulebook import Rule
 
 _LOG = logging.getLogger(__name__)
 
@@ -144,8 +139,8 @@ class Agent:
             bus.subscribe("recorder", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
             store, millis(settings.store.group), now, loaded=loaded,
         )  # fmt: skip
-        arbiters, brokers = _arbiters(configuration, collector, now), _brokers(configuration, now)
-        field_lines: list[Arbiter | Listener] = [*arbiters, *_listeners(configuration, collector, now)]
+        arbiters, brokers = arbiters_of(configuration, collector, now), brokers_of(configuration, now)
+        field_lines: list[Arbiter | Listener] = [*arbiters, *listeners_of(configuration, collector, now)]
 
         # dashboard: bus -> latest -> hub
         hub = LiveHub(now, lambda: configuration)
@@ -158,7 +153,7 @@ class Agent:
         alarm_store = alarms.AlarmStore(stores.core)
         ways = self._ways()
         self_rules = own_rules(builtin_configs(), configuration.rules)
-        notices = _notices(configuration, ways, self_rules)
+        notices = notice_writer(configuration, ways, self_rules)
         news: asyncio.Queue[Sequence[str]] = asyncio.Queue(1000)
         notifier = Notifier(alarm_store, ways, now, lambda push: _offer(news, [push.occurrence]))
 
@@ -176,7 +171,7 @@ class Agent:
             bus.subscribe("evaluator", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
             engine, alarm_store, notices, clock_watch.steady, told, notifier.hold, clock_watch.jumped,
         )  # fmt: skip
-        escalator = _escalator(configuration, alarm_store, notices, notifier, latest)
+        escalator = escalator_of(configuration, alarm_store, notices, notifier, latest)
         desk = AlarmDesk(alarm_store, evaluator, (*configuration.rules, *self_rules))
 
         # district: store -> outbox -> uploader
@@ -189,7 +184,7 @@ class Agent:
             status = Status(
                 Parts(
                     started_at, now, field_lines, brokers, uploaders, quarantine, supervisor, bus, collector,
-                    recorder, store, evaluator, notifier, latest, _shortest_period(configuration),
+                    recorder, store, evaluator, notifier, latest, shortest_period(configuration),
                     {d.id: StandInCount(d) for d in settings.sync if is_stand_in(d)}, archivist, stores,
                     clock_watch,
                 )
@@ -367,23 +362,13 @@ async def _watchdog(notify: NotifySocket, status: Status) -> None:
         await asyncio.sleep(notify.watchdog_s / 3)
 
 
-def _sources(configuration: Configuration) -> list[Source]:
-    return [
-        Source(
-            device, model.kind, model.space, model.building,
-            tuple(Shape(point, spec.unit, spec.type) for point, spec in model.points.items()),
-        )
-        for device, model in configuration.devices.items()
-    ]  # fmt: skip
-
-
 async def _reading_store(
     configuration: Configuration, stores: DataFolder, clock_watch: ClockWatch, exit_stack: AsyncExitStack
 ) -> tuple[readings.ReadingStore, Archivist, bool]:
     """The store and who keeps it small. While a salvage brings old rows back nothing is sealed:
     their ids are lower than those of new rows; nor while rows may be dated anew."""
     settings = configuration.settings
-    store = readings.ReadingStore(stores.telemetry, _sources(configuration))
+    store = readings.ReadingStore(stores.telemetry, sources(configuration))
     exit_stack.push_async_callback(store.close)
     loaded = await _loaded(store)
     archivist = Archivist(
@@ -423,63 +408,6 @@ async def _loaded(store: readings.ReadingStore) -> bool:
     return True
 
 
-def _arbiters(configuration: Configuration, collector: Collector, now: clock.Clock) -> list[Arbiter]:
-    made = []
-    for line in configuration.settings.lines:
-        if not isinstance(line, SerialLine | TcpLine):
-            continue
-        attached = [
-            Attached(
-                device,
-                build_polled(model.settings, model.profile, model.points, line),
-                model.settings.every.total_seconds(),
-                Rank.EMERGENCY if model.settings.priority == "emergency" else Rank.NORMAL,
-            )
-            for device, model in configuration.devices.items()
-            if model.settings.line == line.id and not model.profile.speaks_first
-        ]
-        if attached:
-            made.append(Arbiter(line, transport_for(line), attached, collector.collect, now))
-    return made
-
-
-def _listeners(configuration: Configuration, collector: Collector, now: clock.Clock) -> list[Listener]:
-    made = []
-    for line in configuration.settings.lines:
-        if not isinstance(line, SerialLine | TcpLine):
-            continue
-        speakers = [
-            Speaker(
-                device,
-                build_speaking(model.settings, model.profile, model.points),
-                model.settings.every.total_seconds(),
-            )
-            for device, model in configuration.devices.items()
-            if model.settings.line == line.id and model.profile.speaks_first
-        ]
-        if speakers:
-            made.append(Listener(line, transport_for(line), speakers, collector.collect, now))
-    return made
-
-
-def _brokers(configuration: Configuration, now: clock.Clock) -> list[MqttBroker]:
-    made = []
-    for line in configuration.settings.lines:
-        if not isinstance(line, MqttLine):
-            continue
-        slots = [
-            DeviceSlot(model.settings, model.profile, model.points)
-            for model in configuration.devices.values()
-            if isinstance(model.settings, MqttDevice)
-            and isinstance(model.profile, MqttProfile)
-            and model.settings.line == line.id
-        ]
-        password = resolve_secret(line.password, configuration.path.parent) if line.password else None
-        if slots:
-            made.append(MqttBroker(line, slots, password, now, identity=configuration.settings.site.id))
-    return made
-
-
 async def _door(
     configuration: Configuration, ways: Mapping[str, Outlet], core: Database, latest: Latest
 ) -> tuple[Accounts, Dispatcher]:
@@ -491,56 +419,3 @@ async def _door(
     except sqlite3.OperationalError as error:  # the disk refuses; commands are refused with it
         _LOG.error("open commands are not closed yet: %s", error)
     return accounts, dispatcher
-
-
-def _notices(configuration: Configuration, ways: Sequence[Route], own: Sequence[Rule]) -> NoticeWriter:
-    settings = configuration.settings
-    places = {space.id: space.name for space in settings.spaces}
-    places |= {
-        name: f"{places.get(model.space, model.space)} {name}"
-        for name, model in configuration.devices.items()
-    }
-    places[settings.site.id] = settings.site.name
-    points = {
-        (device, point): spec
-        for device, model in configuration.devices.items()
-        for point, spec in model.points.items()
-    }
-    texts = {
-        rule.id: RuleTexts(rule.alarm.title.zh, rule.alarm.guide.zh) for rule in (*configuration.rules, *own)
-    }
-    quiet = {step.to for steps in settings.push.escalation.values() for step in steps}
-    zone = ZoneInfo(settings.site.timezone)
-    return NoticeWriter(settings.site.name, zone, places, points, texts, ways, quiet)
-
-
-def _escalator(
-    configuration: Configuration,
-    store: alarms.AlarmStore,
-    writer: NoticeWriter,
-    notifier: Notifier,
-    latest: Latest,
-) -> Escalator:
-    settings = configuration.settings
-    steps = {
-        int(priority): [Step(millis(step.after), step.to) for step in steps]
-        for priority, steps in settings.push.escalation.items()
-    }
-    beat = settings.push.heartbeat
-
-    def summary() -> str:
-        devices = {reading.device for reading in latest.get() if reading.quality is Quality.GOOD}
-        return f"{len(devices)}/{len(configuration.devices)} 台设备有有效数据"
-
-    word = DailyWord(time.fromisoformat(beat.at), beat.to, summary) if beat else None
-    zone = ZoneInfo(settings.site.timezone)
-    return Escalator(store, writer, steps, word, zone, clock.now, notifier.wake)
-
-
-def _shortest_period(configuration: Configuration) -> Millis | None:
-    polled = [
-        millis(model.settings.every)
-        for model in configuration.devices.values()
-        if not model.profile.speaks_first
-    ]
-    return min(polled, default=None)

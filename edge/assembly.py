@@ -1,0 +1,159 @@
+"""What the composition root builds from a configuration: lines, sources, notices, escalation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import time
+from zoneinfo import ZoneInfo
+
+from drivers.line.arbiter import Arbiter, Attached
+from drivers.line.listener import Listener, Speaker
+from drivers.line.schedule import Rank
+from drivers.line.settings import SerialLine, TcpLine
+from drivers.line.transport import transport_for
+from drivers.mqtt.broker import MqttBroker
+from drivers.mqtt.device import DeviceSlot
+from drivers.mqtt.profile import MqttProfile
+from drivers.mqtt.settings import MqttDevice, MqttLine
+from drivers.reading import Millis, Quality
+from drivers.registry import build_polled, build_speaking
+from drivers.settings import millis
+from edge import clock
+from edge.channels.route import Route
+from edge.config.configuration import Configuration
+from edge.config.secrets import resolve_secret
+from edge.pipeline.collector import Collector
+from edge.pipeline.escalator import DailyWord, Escalator, Step
+from edge.pipeline.live import Latest
+from edge.pipeline.notices import NoticeWriter, RuleTexts
+from edge.pipeline.notifier import Notifier
+from edge.store import alarms
+from edge.store.moments import Shape, Source
+from rules.rulebook import Rule
+
+
+def sources(configuration: Configuration) -> list[Source]:
+    """The devices with their points, as the store files them."""
+    return [
+        Source(
+            device, model.kind, model.space, model.building,
+            tuple(Shape(point, spec.unit, spec.type) for point, spec in model.points.items()),
+        )
+        for device, model in configuration.devices.items()
+    ]  # fmt: skip
+
+
+def arbiters_of(configuration: Configuration, collector: Collector, now: clock.Clock) -> list[Arbiter]:
+    """One arbiter for each line whose devices are asked."""
+    made = []
+    for line in configuration.settings.lines:
+        if not isinstance(line, SerialLine | TcpLine):
+            continue
+        attached = [
+            Attached(
+                device,
+                build_polled(model.settings, model.profile, model.points, line),
+                model.settings.every.total_seconds(),
+                Rank.EMERGENCY if model.settings.priority == "emergency" else Rank.NORMAL,
+            )
+            for device, model in configuration.devices.items()
+            if model.settings.line == line.id and not model.profile.speaks_first
+        ]
+        if attached:
+            made.append(Arbiter(line, transport_for(line), attached, collector.collect, now))
+    return made
+
+
+def listeners_of(configuration: Configuration, collector: Collector, now: clock.Clock) -> list[Listener]:
+    """One listener for each line whose devices speak by themselves."""
+    made = []
+    for line in configuration.settings.lines:
+        if not isinstance(line, SerialLine | TcpLine):
+            continue
+        speakers = [
+            Speaker(
+                device,
+                build_speaking(model.settings, model.profile, model.points),
+                model.settings.every.total_seconds(),
+            )
+            for device, model in configuration.devices.items()
+            if model.settings.line == line.id and model.profile.speaks_first
+        ]
+        if speakers:
+            made.append(Listener(line, transport_for(line), speakers, collector.collect, now))
+    return made
+
+
+def brokers_of(configuration: Configuration, now: clock.Clock) -> list[MqttBroker]:
+    """One connection for each MQTT line with devices."""
+    made = []
+    for line in configuration.settings.lines:
+        if not isinstance(line, MqttLine):
+            continue
+        slots = [
+            DeviceSlot(model.settings, model.profile, model.points)
+            for model in configuration.devices.values()
+            if isinstance(model.settings, MqttDevice)
+            and isinstance(model.profile, MqttProfile)
+            and model.settings.line == line.id
+        ]
+        password = resolve_secret(line.password, configuration.path.parent) if line.password else None
+        if slots:
+            made.append(MqttBroker(line, slots, password, now, identity=configuration.settings.site.id))
+    return made
+
+
+def notice_writer(configuration: Configuration, ways: Sequence[Route], own: Sequence[Rule]) -> NoticeWriter:
+    """Puts alarms into words for the configured desks; `own` are the rules on the gateway itself."""
+    settings = configuration.settings
+    places = {space.id: space.name for space in settings.spaces}
+    places |= {
+        name: f"{places.get(model.space, model.space)} {name}"
+        for name, model in configuration.devices.items()
+    }
+    places[settings.site.id] = settings.site.name
+    points = {
+        (device, point): spec
+        for device, model in configuration.devices.items()
+        for point, spec in model.points.items()
+    }
+    texts = {
+        rule.id: RuleTexts(rule.alarm.title.zh, rule.alarm.guide.zh) for rule in (*configuration.rules, *own)
+    }
+    quiet = {step.to for steps in settings.push.escalation.values() for step in steps}
+    zone = ZoneInfo(settings.site.timezone)
+    return NoticeWriter(settings.site.name, zone, places, points, texts, ways, quiet)
+
+
+def escalator_of(
+    configuration: Configuration,
+    store: alarms.AlarmStore,
+    writer: NoticeWriter,
+    notifier: Notifier,
+    latest: Latest,
+) -> Escalator:
+    """Escalation and the daily word, as configured."""
+    settings = configuration.settings
+    steps = {
+        int(priority): [Step(millis(step.after), step.to) for step in steps]
+        for priority, steps in settings.push.escalation.items()
+    }
+    beat = settings.push.heartbeat
+
+    def summary() -> str:
+        devices = {reading.device for reading in latest.get() if reading.quality is Quality.GOOD}
+        return f"{len(devices)}/{len(configuration.devices)} 台设备有有效数据"
+
+    word = DailyWord(time.fromisoformat(beat.at), beat.to, summary) if beat else None
+    zone = ZoneInfo(settings.site.timezone)
+    return Escalator(store, writer, steps, word, zone, clock.now, notifier.wake)
+
+
+def shortest_period(configuration: Configuration) -> Millis | None:
+    """The shortest polling period, `None` when nothing is polled."""
+    polled = [
+        millis(model.settings.every)
+        for model in configuration.devices.values()
+        if not model.profile.speaks_first
+    ]
+    return min(polled, default=None)
