@@ -29,7 +29,7 @@ from drivers.simulated.physics import School
 from drivers.simulated.signals import signal
 from drivers.simulated.spaces import Space
 from drivers.vocabulary import PointSpec
-from edge.agent import _sources
+from edge.assembly import sources
 from edge.config.configuration import Configuration
 from edge.config.load import load
 from edge.config.resources import builtin_configs
@@ -98,7 +98,7 @@ async def fill(data: Path, configuration: Configuration, days: int, every_s: int
     """Stores and seals the whole time; the number of readings."""
     database = Database(data / "telemetry.db", MIGRATIONS)
     await database.open()
-    store = ReadingStore(database, _sources(configuration))
+    store = ReadingStore(database, sources(configuration))
     await store.load()
     now = BEGIN
     keeper = Archivist(database, Keeping(400 * DAY_MS, 1 << 50), (), lambda: now, spare=lambda _: 1)
@@ -162,7 +162,7 @@ async def query_ms(
         took.append((time.perf_counter() - began) * 1000)
     database = Database(data / "telemetry.db", MIGRATIONS)
     await database.open()
-    store = ReadingStore(database, _sources(configuration))
+    store = ReadingStore(database, sources(configuration))
     await store.load()
     whole = []
     for _ in range(21):

@@ -81,7 +81,7 @@ def test_a_meter_of_unknown_address_and_a_sensor_on_one_line_are_found_and_the_y
 
 def read(school: Path) -> list[Reading]:
     """What the gateway's own lines read of this configuration on the same wire."""
-    from edge.agent import _arbiters
+    from edge.assembly import arbiters_of
     from edge.bus import ReadingBus
     from edge.pipeline.collector import Collector
 
@@ -89,7 +89,7 @@ def read(school: Path) -> list[Reading]:
 
     async def main() -> None:
         collector = Collector(ReadingBus())
-        (arbiter,) = _arbiters(load(school), collector, lambda: 1)
+        (arbiter,) = arbiters_of(load(school), collector, lambda: 1)
         arbiter._transport = EmulatedWire(shared_line())
         arbiter._publish = readings.extend
         with contextlib.suppress(TimeoutError):
