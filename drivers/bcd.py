@@ -7,6 +7,8 @@ Source: DL/T 645-2007 section 5 and CJ/T 188-2004 section 5, which agree on it.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 def decode_bcd(item: bytes, decimals: int, signed: bool = False) -> float | None:
     """Packed BCD, low pair first, as a number; None for all FF (not available).
@@ -24,6 +26,25 @@ def decode_bcd(item: bytes, decimals: int, signed: bool = False) -> float | None
         raise ValueError(f"not packed BCD: {text}")
     number: float = int(text) / 10**decimals
     return -number if negative and number else number
+
+
+def decode_time(item: bytes) -> str | None:
+    """`ss mm hh DD MM YY` in packed BCD (low pair first, the seconds may be left out) as
+    `20YY-MM-DD hh:mm:ss`; None for all FF and for all zero (nothing has happened yet).
+
+    ValueError when it is no date. The century is the standard's own: meters know 2000 to 2099.
+    """
+    if item in (b"\xff" * len(item), b"\x00" * len(item)):
+        return None
+    text = bytes(reversed(item)).hex()
+    moment = datetime.strptime(f"20{text}", "%Y%m%d%H%M%S"[: 2 * len(item)])  # noqa: DTZ007  # meter's local
+    return moment.isoformat(sep=" ")
+
+
+def encode_time(text: str, size: int) -> bytes:
+    """The meter's side of `decode_time`; ValueError when the text is no such time."""
+    moment = datetime.fromisoformat(text)
+    return bytes.fromhex(moment.strftime("%y%m%d%H%M%S")[: 2 * size])[::-1]
 
 
 def encode_bcd(number: float, size: int, decimals: int, signed: bool = False) -> bytes:

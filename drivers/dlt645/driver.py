@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
-from drivers.bcd import decode_bcd
+from drivers.bcd import decode_bcd, decode_time
 from drivers.contract import Exchange, Poll, Reply
 from drivers.dlt645 import codec
 from drivers.dlt645.profile import Dlt645Point, Dlt645Profile
@@ -13,7 +13,7 @@ from drivers.dlt645.settings import Dlt645Device
 from drivers.errors import BadFrame, DriverError, LineDown, NoReply, Refused
 from drivers.line.settings import FieldLine, SerialLine
 from drivers.profile import judge_of
-from drivers.reading import Millis, Quality, Reading
+from drivers.reading import Millis, Quality, Reading, Value
 from drivers.settings import millis
 from drivers.vocabulary import PointSpec
 
@@ -175,7 +175,7 @@ class Dlt645Driver:
 
     def _take(self, state: _Round, query: _Query, data: bytes, at: Millis) -> None:
         first = self._maps[query.items[0][0]]
-        items = codec.split(codec.trimmed(data, query.di), first.bytes + first.trailing)
+        items = codec.split(codec.trimmed(data, query.di), first.size)
         if items is None or not items or (not query.is_block and len(items) != 1):
             self._bad(state, query, "length", at)
             return
@@ -187,7 +187,7 @@ class Dlt645Driver:
         """A reading from one item; an empty item is a quantity that this meter leaves out."""
         point, spec = self._maps[name], self._specs[name]
         try:
-            raw = decode_bcd(item[: point.bytes], point.decimals, point.signed) if item else None
+            raw = _raw(point, item[point.leading : point.leading + point.bytes]) if item else None
         except ValueError:
             return Reading(self._device, name, None, spec.unit, at, at, Quality.BAD, "not_bcd")
         value, quality, reason = self._judges[name](raw)
@@ -222,3 +222,8 @@ def _plan(points: Mapping[str, Dlt645Point]) -> list[_Query]:
         elif items := blocks.pop(point.block_di, None):
             plan.append(_Query(point.block_di, tuple(items), is_block=True))
     return plan
+
+
+def _raw(point: Dlt645Point, item: bytes) -> Value | None:
+    """An item's number, or its time as text; None where the meter has none. ValueError for no BCD."""
+    return decode_time(item) if point.time else decode_bcd(item, point.decimals, point.signed)

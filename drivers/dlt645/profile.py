@@ -20,19 +20,34 @@ class Dlt645Point(PointMap):
     02010100 is item 0 of 0201FF00, where DI1 = FF names the block; of 1997, B611 is item
     0 of B61F.
     `signed`: the top bit of the top byte is the sign. `trailing` bytes follow the value
-    in each item (the time of a maximum demand) and are left alone.
+    in each item (the time of a maximum demand, the rest of an event record) and are left
+    alone, as are the `leading` ones before it. `time`: the bytes are a date and time, as
+    in event records (03110001: the last power failure began, and ended).
     """
 
     di: Annotated[str, Field(pattern=r"^([0-9A-F]{8}|[0-9A-F]{4})$")]
     bytes: Annotated[int, Field(ge=1, le=8)] = 4
     decimals: Annotated[int, Field(ge=0, le=6)] = 2
     signed: bool = False
-    trailing: Annotated[int, Field(ge=0, le=8)] = 0
+    trailing: Annotated[int, Field(ge=0, le=180)] = 0
+    leading: Annotated[int, Field(ge=0, le=180)] = 0
+    time: bool = False
     block: Annotated[int, Field(ge=0, le=63)] | None = None
+
+    @model_validator(mode="after")
+    def _time_has_a_size(self) -> Self:
+        if self.time and (self.bytes not in (5, 6) or self.decimals or self.signed):
+            raise ValueError("a time has 5 or 6 bytes, decimals: 0 and no sign")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Bytes of a whole item."""
+        return self.leading + self.bytes + self.trailing
 
     def rollover(self) -> float | None:
         """The profile's word, else where the digits end."""
-        if self.rolls_at is not None or self.signed:
+        if self.rolls_at is not None or self.signed or self.time:
             return self.rolls_at
         return 10.0 ** (2 * self.bytes - self.decimals) * self.scale + self.offset
 
@@ -63,11 +78,11 @@ class Dlt645Profile(Profile):
 
     @model_validator(mode="after")
     def _blocks_agree(self) -> Self:
-        formats: dict[str, tuple[int, int]] = {}
+        formats: dict[str, tuple[int, int, int]] = {}
         for name, point in self.points.items():
             if point.block is None:
                 continue
-            size = (point.bytes, point.trailing)
+            size = (point.leading, point.bytes, point.trailing)
             if formats.setdefault(point.block_di, size) != size:
                 raise ValueError(f"{name}: all items of block {point.block_di} must have the same size")
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from drivers.bcd import encode_bcd
+from drivers.bcd import encode_bcd, encode_time
 from drivers.dlt645.codec import READ, READ_1997, START, Frame, build, end_of, parse
 from drivers.dlt645.profile import Dlt645Point, Dlt645Profile
 from drivers.reading import Value
@@ -62,7 +62,7 @@ class Dlt645Meter:
         }
         if not items:
             return None
-        size = next(point.bytes + point.trailing for _, point in items.values())
+        size = next(point.size for _, point in items.values())
         parts = []
         for number in range(max(items) + 1):
             if number in items:
@@ -73,15 +73,18 @@ class Dlt645Meter:
 
     def _encode(self, name: str, point: Dlt645Point, values: dict[str, Value | None]) -> bytes:
         spec, value = self.device.points[name], self.device.signals[name]()
-        trailing = b"\x00" * point.trailing
+        leading, trailing = b"\x00" * point.leading, b"\x00" * point.trailing
         if value is None:
             values[name] = None
-            return b"\xff" * point.bytes + trailing
+            return leading + b"\xff" * point.bytes + trailing
+        if point.time:
+            values[name] = str(value)
+            return leading + encode_time(str(value), point.bytes) + trailing
         most = (10 ** (2 * point.bytes) * (0.8 if point.signed else 1.0) - 1) / 10**point.decimals
         raw = raw_of(value, point, spec)
         raw = round(min(most, max(-most if point.signed else 0.0, raw)), point.decimals)
         values[name] = value_of(raw, point, spec)
-        return encode_bcd(raw, point.bytes, point.decimals, point.signed) + trailing
+        return leading + encode_bcd(raw, point.bytes, point.decimals, point.signed) + trailing
 
 
 class Dlt645Ear:

@@ -193,6 +193,10 @@ def _phase(meter: ElectricMeter, point: str) -> Signal | None:
     return ways.get(point[:-3])
 
 
+LONG_AGO = "2026-01-05 08:00:00"
+"""What a point that tells a time tells at rest."""
+
+
 def _quiet(point: str, spec: PointSpec) -> Signal:
     """A value at rest: false, a known fact, or a little above the lower end of the range."""
     if point in STEADY:
@@ -200,7 +204,7 @@ def _quiet(point: str, spec: PointSpec) -> Signal:
     elif spec.type == "switch":
         rest = False
     elif spec.type == "text":
-        rest = "ok"
+        rest = LONG_AGO if point.endswith("_at") else "ok"
     else:
         low = max(0.0, spec.min if spec.min is not None else 0.0)
         rest = low if spec.counter else low + 0.05 * ((spec.max if spec.max is not None else low) - low)

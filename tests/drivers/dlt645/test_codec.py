@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from dlt645.protocol.protocol import DLT645Protocol  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.bcd import decode_bcd, encode_bcd
+from drivers.bcd import decode_bcd, decode_time, encode_bcd, encode_time
 from drivers.contract import Found
 from drivers.dlt645 import codec
 from drivers.errors import BadFrame, Refused
@@ -273,3 +274,23 @@ def test_the_sign_bit_counts_only_where_the_format_has_one() -> None:
 def test_minus_zero_is_zero() -> None:
     number = decode_bcd(bytes.fromhex("000080"), 3, True)
     assert str(number) == "0.0"
+
+
+@given(
+    st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2099, 12, 31)), st.sampled_from([5, 6])
+)
+def test_a_time_of_an_event_record_goes_there_and_back(moment: datetime, size: int) -> None:
+    whole = moment.replace(microsecond=0, second=moment.second if size == 6 else 0)
+    text = whole.isoformat(sep=" ")
+    assert decode_time(encode_time(text, size)) == text
+
+
+@pytest.mark.parametrize("item", ["FFFFFFFFFFFF", "000000000000"])
+def test_an_event_that_never_happened_has_no_time(item: str) -> None:
+    assert decode_time(bytes.fromhex(item)) is None
+
+
+@pytest.mark.parametrize("item", ["304521031399", "3045210A1126", "AA4521031126"])
+def test_what_is_no_date_is_no_time(item: str) -> None:
+    with pytest.raises(ValueError):
+        decode_time(bytes.fromhex(item))

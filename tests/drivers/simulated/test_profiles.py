@@ -11,7 +11,7 @@ import pytest
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
-from drivers.bcd import decode_bcd
+from drivers.bcd import decode_bcd, decode_time
 from drivers.cjt188.codec import parse as parse_188
 from drivers.cjt188.driver import Cjt188Driver
 from drivers.cjt188.profile import Cjt188Profile
@@ -126,7 +126,8 @@ def over_dlt645(device: VirtualDevice, profile: Dlt645Profile) -> dict[str, Valu
         replied = meter.answer(parse_645(read_request(address_bytes("202211304417"), point.di, 0)))
         assert replied is not None
         data = answer(replied.frame.lstrip(b"\xfe")).data
-        raws[name] = decode_bcd(data[: point.bytes], point.decimals, point.signed)
+        item = data[point.leading : point.leading + point.bytes]
+        raws[name] = decode_time(item) if point.time else decode_bcd(item, point.decimals, point.signed)
     return raws
 
 
