@@ -276,9 +276,11 @@ def test_minus_zero_is_zero() -> None:
     assert str(number) == "0.0"
 
 
-@given(
-    st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2099, 12, 31)), st.sampled_from([5, 6])
-)
+# A meter's clock has no zone.
+FIRST, LAST = datetime(2000, 1, 2), datetime(2099, 12, 31)  # noqa: DTZ001
+
+
+@given(st.datetimes(min_value=FIRST, max_value=LAST), st.sampled_from([5, 6]))
 def test_a_time_of_an_event_record_goes_there_and_back(moment: datetime, size: int) -> None:
     whole = moment.replace(microsecond=0, second=moment.second if size == 6 else 0)
     text = whole.isoformat(sep=" ")
