@@ -40,12 +40,8 @@ class Limits:
 
 
 def default_limits() -> Limits:
-    """10 requests a second and 400 at once for each client; 5 attempts to sign in a minute.
-
-    A page of the dashboard asks some ten things when it opens: somebody who clicks through
-    all pages, or opens a tab for each, must not meet the limit.
-    """
-    return Limits(Buckets(10, 400), Buckets(5 / 60, 5))
+    """10 requests a second and 50 at once for each client; 5 attempts to sign in a minute."""
+    return Limits(Buckets(10, 50), Buckets(5 / 60, 5))
 
 
 class Shield:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from tests.web_pages.browser import (
 
 expect.set_options(timeout=WAIT_MS)
 
+LOOK_S = 2.5
 WIDTHS = (1440, 390)
 LANGUAGES = ("zh", "en")
 
@@ -66,6 +68,14 @@ def signed_in(browser: Browser, running_gateway: Gateway) -> StorageState:
         state = opened.storage_state()
         state["origins"] = []  # the language is each test's own
         return state
+
+
+@pytest.fixture(autouse=True)
+def like_a_person() -> Iterator[None]:
+    """All tests are one client to the gateway, and a page asks some ten things when it opens: a
+    person looks at a page for a while, so that the limit of ten requests a second is not met."""
+    yield
+    time.sleep(LOOK_S)
 
 
 @pytest.fixture
