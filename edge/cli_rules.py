@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge.cli_accounts import DataOption
+from edge.cli_findings import rules_findings
 from edge.service import DEFAULT_DATA
 
 if TYPE_CHECKING:
     from edge.config.configuration import Configuration
     from edge.config.rulefiles import RuleShelf
+    from edge.replay import CsvReadings, StoredReadings
     from rules.explanation import ExplainedBranch, ExplainedLeaf
-    from rules.rehearsal import Occurrence, Readings, Rehearsal
+    from rules.intent import Act
+    from rules.rehearsal import Occurrence, Rehearsal, Teacher
     from rules.rulebook import Rule
+    from rules.verbs import Verbs
 
 rules_app = typer.Typer(no_args_is_help=True, help="Rules: check, test, explain, backtest.")
+rules_app.command("findings")(rules_findings)
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 FilesArgument = Annotated[list[Path], typer.Argument(help="rule files")]
 CsvOption = Annotated[Path | None, typer.Option("--csv", help="readings from a file instead of the store")]
-LEAD_MS = 2 * 86_400_000
-"""So much before the time asked for is played too, to fill windows and know what stood already."""
 SHOWN = 200
 
 
@@ -58,15 +62,16 @@ def _shelf(paths: Sequence[Path]) -> RuleShelf:
     return shelf
 
 
-def _words() -> tuple[Mapping[str, str], frozenset[str]]:
-    """The built-in vocabulary: point -> unit, and the kinds of spaces."""
+def _words() -> tuple[Mapping[str, str], frozenset[str], Verbs]:
+    """The built-in vocabulary: point -> unit, the kinds of spaces, and the commands."""
     from edge.config.library import read_vocabulary
     from edge.config.resources import builtin_configs
 
     vocabulary, faults = read_vocabulary(builtin_configs() / "vocabulary.yaml")
     if vocabulary is None:
         raise _fail("\n".join(str(fault) for fault in faults))
-    return {name: spec.unit for name, spec in vocabulary.points.items()}, frozenset(vocabulary.space_kinds)
+    units = {name: spec.unit for name, spec in vocabulary.points.items()}
+    return units, frozenset(vocabulary.space_kinds), vocabulary.commands
 
 
 @rules_app.command("check")
@@ -75,12 +80,13 @@ def rules_check(files: FilesArgument, config: ConfigOption, as_json: JsonOption 
     from edge.config.configuration import site_info
     from rules.binding import bind
     from rules.check import check_rule
+    from rules.targets import lacks
 
     configuration, shelf = _loaded(config), _shelf(files)
-    site, (units, _) = site_info(configuration), _words()
+    site, (units, _, _) = site_info(configuration), _words()
     faults = [p.fault(f.path, f.message) for p in shelf.rules for f in check_rule(p.rule, units, site)]
     book = [placed.rule for placed in shelf.rules]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for rule in book:
         found = bind(rule, site, [*book, *configuration.rules])
         rows.append(
@@ -88,6 +94,12 @@ def rules_check(files: FilesArgument, config: ConfigOption, as_json: JsonOption 
                 "id": rule.id,
                 "bound": [instance.scope for instance in found.instances],
                 "unbound": [{"scope": u.scope, "missing": list(u.missing)} for u in found.unbound],
+                "cannot_act": [
+                    {"scope": one.scope, "missing": list(missing)}
+                    for one in found.instances
+                    for placed in rule.actions
+                    if (missing := lacks(placed.action, rule, one, site))
+                ],
             }
         )
     if as_json:
@@ -98,7 +110,12 @@ def rules_check(files: FilesArgument, config: ConfigOption, as_json: JsonOption 
         for fault in faults:
             typer.echo(str(fault))
         for row in rows:
-            typer.echo(f"{row['id']:28} {len(row['bound']):4} bound  {len(row['unbound']):4} unbound")
+            typer.echo(
+                f"{row['id']:28} {len(row['bound']):4} bound  {len(row['unbound']):4} unbound"
+                + (f"  {len(row['cannot_act'])} cannot act" if row["cannot_act"] else "")
+            )
+            for lack in row["cannot_act"]:
+                typer.echo(f"  {lack['scope']} cannot act: {', '.join(lack['missing'])}")
     raise typer.Exit(2 if faults else 0)
 
 
@@ -107,10 +124,10 @@ def rules_test(files: FilesArgument, as_json: JsonOption = False) -> None:
     """Plays the tests that rules carry; exit 1 when one fails."""
     from rules.proving import prove
 
-    units, kinds = _words()
+    units, kinds, verbs = _words()
     rows: list[dict[str, Any]] = []
     for placed in _shelf(files).rules:
-        wrong = [str(placed.fault(f.path, f.message)) for f in prove(placed.rule, units, kinds)]
+        wrong = [str(placed.fault(f.path, f.message)) for f in prove(placed.rule, units, kinds, verbs)]
         rows.append({"id": placed.rule.id, "tests": len(placed.rule.tests), "failures": wrong})
     failed = any(row["failures"] for row in rows)
     if as_json:
@@ -134,36 +151,40 @@ def rules_explain(
     ] = None,
     data: DataOption = DEFAULT_DATA,
     csv: CsvOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """The truth tree of one rule on one scope as of an instant, from what is stored."""
     from edge.config.configuration import site_info
-    from edge.replay import shown
-    from rules.engine import Engine
-    from rules.rehearsal import LATENESS_MS
+    from edge.replay import Unreadable, shown
+    from edge.teaching import teacher_of
+    from edge.web.views import ExplanationView
+    from rules.rehearsal import explain_past
 
     configuration = _loaded(config)
     chosen = [one for one in configuration.rules if one.id == rule]
     if not chosen:
         raise _fail(f"there is no rule {rule}; known: {', '.join(r.id for r in configuration.rules)}", 2)
-    until = _time(at, "--at") + 1 if at else 1 << 62
     readings = _source(configuration, data, csv)
-    engine = Engine(
-        configuration.rules, site_info(configuration), configuration.calendar, lateness_ms=LATENESS_MS
-    )
-    newest = 0
-    for reading in _guarded(readings, until - LEAD_MS if at else 0, until):
-        newest = max(newest, reading.at)
-        engine.evaluate((reading._replace(received_at=reading.at),), newest)
-    engine.tick((until - 1 if at else newest) + LATENESS_MS)
     try:
-        found = engine.explain(rule, scope)
+        when = _time(at, "--at") if at else _newest(readings)
+        found = explain_past(
+            chosen[0], site_info(configuration), configuration.calendar, readings, scope, when,
+            teacher_of(configuration, data, readings),
+        )  # fmt: skip
     except KeyError as error:
         raise _fail(f"the rule {rule} does not watch {scope}", 2) from error
-    typer.echo(
-        f"{rule} on {scope} as of {shown(found.at - LATENESS_MS)}: {found.condition}, {found.sentence}"
-    )
+    except Unreadable as error:
+        raise _fail(str(error)) from error
+    if as_json:
+        typer.echo(ExplanationView.model_validate(found).model_dump_json(indent=2))
+        return
+    typer.echo(f"{rule} on {scope} as of {shown(found.at)}: {found.condition}, {found.sentence}")
     for line in _tree(found.tree, 1):
         typer.echo(line)
+    for deed in found.deeds:
+        until = "" if deed.due is None else f" until {shown(deed.due)}"
+        where = f" {deed.device}.{deed.point}={str(deed.value).lower()}" if deed.device else ""
+        typer.echo(f"  {deed.state} {deed.cmd}{where}{until} {deed.detail}".rstrip())
 
 
 @rules_app.command("backtest")
@@ -179,9 +200,15 @@ def rules_backtest(
     ] = None,
     data: DataOption = DEFAULT_DATA,
     csv: CsvOption = None,
+    to_the_end: Annotated[
+        bool,
+        typer.Option("--to-the-end", help="play the time behind the last reading too: points fall silent"),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """What rules would have done with the readings of the past: occurrences, alarm minutes, difference."""
+    from edge.replay import shown
+    from edge.teaching import teacher_of
     from rules.rehearsal import compare
 
     configuration = _loaded(config)
@@ -189,11 +216,16 @@ def rules_backtest(
     if end <= begin:
         raise _fail("--until must lie behind --since", 2)
     readings = _source(configuration, data, csv)
+    asked = end
+    if not to_the_end:
+        end = max(begin + 1, min(end, _newest(readings) + 1))
     new = [p.rule for p in _shelf(rules).rules] if rules else list(configuration.rules)
-    after = _rehearse(configuration, new, readings, begin, end)
+    teacher = teacher_of(configuration, data, readings)
+    after = _rehearse(configuration, new, readings, begin, end, teacher)
     before = None
     if against:
-        before = _rehearse(configuration, [p.rule for p in _shelf(against).rules], readings, begin, end)
+        old = [p.rule for p in _shelf(against).rules]
+        before = _rehearse(configuration, old, readings, begin, end, teacher)
     difference = compare(before, after) if before is not None else None
     if as_json:
         report: dict[str, Any] = _as_json(after)
@@ -208,6 +240,8 @@ def rules_backtest(
         return
     for line in _lines(after):
         typer.echo(line)
+    if end < asked:
+        typer.echo(f"played until {shown(end)}, where the readings end (--to-the-end plays on)")
     if difference is not None:
         typer.echo(
             f"against the older revision: {difference.both} the same, "
@@ -219,11 +253,17 @@ def rules_backtest(
 
 
 def _rehearse(
-    configuration: Configuration, rules: Sequence[Rule], readings: Readings, begin: int, end: int
+    configuration: Configuration,
+    rules: Sequence[Rule],
+    readings: StoredReadings | CsvReadings,
+    begin: int,
+    end: int,
+    teacher: Teacher,
 ) -> Rehearsal:
     from edge.config.configuration import site_info
+    from edge.replay import StoredReadings, Unreadable
     from rules.check import check_rule
-    from rules.rehearsal import rehearse
+    from rules.rehearsal import LEAD_MS, rehearse, rehearse_columns
 
     site, units = site_info(configuration), {n: s.unit for n, s in configuration.vocabulary.points.items()}
     wrong = [
@@ -233,27 +273,55 @@ def _rehearse(
     ]
     if wrong:
         raise _fail("\n".join(wrong), 2)
-    stream = _guarded(readings, begin - LEAD_MS, end)
-    return rehearse(rules, site, configuration.calendar, stream, begin, end)
-
-
-def _source(configuration: Configuration, data: Path, csv: Path | None) -> Readings:
-    from edge.replay import CsvReadings, StoredReadings, Unreadable
-
     try:
-        if csv is not None:
-            return CsvReadings(csv, {n: s.unit for n, s in configuration.vocabulary.points.items()})
-        return StoredReadings(data)
+        if isinstance(readings, StoredReadings):
+            return rehearse_columns(
+                rules, site, configuration.calendar, readings, begin, end,
+                watch=_progress(begin, end), teacher=teacher,
+            )  # fmt: skip
+        stream = readings.between(begin - LEAD_MS, end)
+        return rehearse(rules, site, configuration.calendar, stream, begin, end, teacher=teacher)
     except Unreadable as error:
         raise _fail(str(error)) from error
 
 
-def _guarded(readings: Readings, since: int, until: int) -> Any:
-    """The readings; ends with exit 1 and a sentence where they cannot be read."""
+def _progress(begin: int, end: int) -> Callable[[int, int], None] | None:
+    """Tells a person at a terminal how far it is, once for each simulated day."""
+    from edge.replay import shown
+
+    if not sys.stderr.isatty():
+        return None
+    days: set[int] = set()
+
+    def tell(at: int, readings: int) -> None:
+        if at // 86_400_000 not in days:
+            days.add(at // 86_400_000)
+            done = max(0, min(100, (at - begin) * 100 // (end - begin)))
+            typer.echo(f"{done:3} %  {shown(at)}  {readings} readings", err=True)
+
+    return tell
+
+
+def _newest(readings: StoredReadings | CsvReadings) -> int:
+    """When the last reading was measured; ends with exit 1 where there is none."""
     from edge.replay import Unreadable
 
     try:
-        yield from readings.between(since, until)
+        newest = readings.newest()
+    except Unreadable as error:
+        raise _fail(str(error)) from error
+    if newest is None:
+        raise _fail("there are no readings")
+    return newest
+
+
+def _source(configuration: Configuration, data: Path, csv: Path | None) -> StoredReadings | CsvReadings:
+    from edge.replay import CsvReadings, StoredReadings, Unreadable, late_by
+
+    try:
+        if csv is not None:
+            return CsvReadings(csv, {n: s.unit for n, s in configuration.vocabulary.points.items()})
+        return StoredReadings(data, late_by(configuration))
     except Unreadable as error:
         raise _fail(str(error)) from error
 
@@ -278,6 +346,7 @@ def _row(one: Occurrence) -> dict[str, Any]:
 
 
 def _as_json(found: Rehearsal) -> dict[str, Any]:
+    from edge.cli_findings import finding_row
     from edge.replay import shown
 
     return {
@@ -287,19 +356,57 @@ def _as_json(found: Rehearsal) -> dict[str, Any]:
         "notices": found.notices,
         "alarm_minutes": {rule: round(ms / 60_000, 3) for rule, ms in sorted(found.alarm_ms().items())},
         "occurrences": [_row(one) for one in found.occurrences],
+        "findings": [finding_row(one) for one in found.findings],
+        "commands": [_command(one) for one in found.commands],
+        "proposals": [_command(one) for one in found.proposals],
     }
 
 
 def _lines(found: Rehearsal) -> list[str]:
+    from edge.cli_findings import finding_lines
+
     lines = [_line(one) for one in found.occurrences[:SHOWN]]
     if len(found.occurrences) > SHOWN:
         lines.append(f"... and {len(found.occurrences) - SHOWN} more (see --json)")
     counts = Counter(one.rule for one in found.occurrences)
     for rule, ms in sorted(found.alarm_ms().items()):
         lines.append(f"{rule:28} {counts[rule]:5} occurrences {ms / 60_000:10.1f} alarm minutes")
+    for word, some in (("command", found.commands), ("proposal", found.proposals)):
+        lines += [f"{word:8} {_told(one)}" for one in some[:SHOWN]]
+        if len(some) > SHOWN:
+            lines.append(f"... and {len(some) - SHOWN} more (see --json)")
+    lines += finding_lines(found.findings, SHOWN)
     total = len(found.occurrences)
     lines.append(f"{found.readings} readings, {total} occurrences, {found.notices} notices")
     return lines
+
+
+def _command(act: Act) -> dict[str, Any]:
+    from edge.replay import shown
+
+    intent = act.intent
+    return {
+        "at": shown(act.at),
+        "rule": intent.rule,
+        "scope": intent.scope,
+        "cmd": intent.cmd,
+        "device": intent.device,
+        "point": intent.point,
+        "value": act.value,
+        "prio": intent.prio,
+        "restores": act.restores,
+    }
+
+
+def _told(act: Act) -> str:
+    from edge.replay import shown
+
+    intent, back = act.intent, " back" if act.restores else ""
+    value = str(act.value).lower()
+    return (
+        f"{shown(act.at)}  {intent.rule:24} {intent.scope:14} {intent.cmd}{back}"
+        f"  {intent.device}.{intent.point}={value}  prio {intent.prio}"
+    )
 
 
 def _line(one: Occurrence) -> str:
@@ -317,6 +424,8 @@ def _tree(node: ExplainedBranch | ExplainedLeaf, depth: int) -> list[str]:
     if isinstance(node, ExplainedLeaf):
         name = node.role if node.agg == "last" else f"{node.agg}({node.role})"
         said = f"{node.op} {node.val} {node.unit}".strip()
-        return [f"{pad}{word:8}{name} = {node.value} {said} [{', '.join(node.points)}; {node.quality}]"]
+        basis = f"; {node.reference}" if node.reference else ""
+        points = ", ".join(node.points)
+        return [f"{pad}{word:8}{name} = {node.value} {said} [{points}; {node.quality}{basis}]"]
     below = [line for part in node.parts for line in _tree(part, depth + 1)]
     return [f"{pad}{word:8}{node.kind}", *below]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
+
 from drivers.reading import Millis, Quality, Reading
 from edge.store.readings import ReadingStore
 from rules.engine import Engine
+
+_LOG = logging.getLogger(__name__)
 
 RECENT_MS = 30 * 60 * 1000
 """Everything this young is played again; older readings only where a window reaches further back."""
@@ -27,7 +32,11 @@ async def older_history(store: ReadingStore, engine: Engine, cut: Millis, now: M
         since = now - span
         if since >= cut or len(found) >= MOST:
             continue
-        samples = await store.history(device, point, since, cut, limit=MOST_OF_A_POINT)
+        try:
+            samples = await store.history(device, point, since, cut, limit=MOST_OF_A_POINT)
+        except sqlite3.OperationalError as error:  # a slow card: rules must run, their long windows fill anew
+            _LOG.warning("rules begin with %d older readings, the rest cannot be read: %s", len(found), error)
+            break
         found += [
             Reading(device, point, sample.value, "", sample.at, sample.at)
             for sample in samples

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from drivers.reading import Millis
+from rules.finding import Finding
 
 
 class Condition(StrEnum):
@@ -98,6 +99,15 @@ class AlarmState:
     hushed_until: Millis | None = None
     timers: tuple[Millis | None, ...] = ()
     """Since when the parts of the condition that have a `for` of their own hold."""
+    silent: bool = False
+    """A finding or an event: it calls nobody, and is in no list of alarms."""
+    found: str = ""
+    """The finding that goes on."""
+    found_at: Millis | None = None
+    found_from: float | None = None
+    """What the counter showed when it began."""
+    interlocks: tuple[str, ...] = ()
+    """The interlocks of its actions that hold, or cannot be told, while it is raised."""
 
     @property
     def isa(self) -> str:
@@ -134,7 +144,7 @@ class Transition:
 
     `notify` is true when a person must hear of it (raised, or cleared after a raise). A
     notice that stands for several occurrences says of how many, and of which `group` (a
-    building's id).
+    building's id). `finding` is the rule's finding where it begins or ends with this change.
     """
 
     change: Change
@@ -143,3 +153,4 @@ class Transition:
     notify: bool = False
     count: int = 1
     group: str = ""
+    finding: Finding | None = None

@@ -71,6 +71,8 @@ class Announcer:
     def judge(self, monitor: Monitor, transition: Transition) -> Transition:
         """The transition as it is told, and its state with what lies over it."""
         state, at = transition.state, transition.at
+        if state.silent:
+            return replace(transition, state=replace(state, acked=True), notify=False)
         match transition.change:
             case Change.RAISED:
                 if monitor.children:
@@ -316,7 +318,8 @@ def _tie(monitors: Iterable[Monitor], site: SiteInfo) -> None:
             below = _below(parent.state.scope, parent, site)
             for name in parent.rule.parent_of:
                 for child, devices in by_rule.get(name, ()):
-                    if devices <= below and child.rule.alarm.prio > 1 and child is not parent:
+                    heard = child.rule.alarm is not None and child.rule.priority > 1
+                    if devices <= below and heard and child is not parent:
                         parent.children.append(child)
                         child.parents.append(parent)
 

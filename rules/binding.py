@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from drivers.reading import Millis
-from rules.presence import DERIVED
+from rules.presence import CALENDAR, DERIVED
 from rules.rulebook import Rule, Where, as_names
 from rules.site import NOT_ROOMS, DeviceInfo, SiteInfo
 from rules.tree import Across, Node
+
+SUBMETER = "submeter"
+"""As members of a group: the meters of the same kind right below the rule's own."""
+PATROL_SLOT = "patrol_slot"
+"""As a scope: each slot of the plan in the calendar."""
 
 
 class PointRef(NamedTuple):
@@ -57,6 +62,8 @@ class Coverage:
     rule: str
     bound: tuple[str, ...]
     unbound: tuple[Unbound, ...]
+    cannot_act: tuple[Unbound, ...] = ()
+    """Scopes that it watches and where some of its actions reach nothing, with what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ def bind(rule: Rule, site: SiteInfo, book: Sequence[Rule] = ()) -> Binding:
 def members(across: Across, instance: Instance, site: SiteInfo) -> tuple[Instance, ...]:
     """The group that an instance looks across: those with all their roles."""
     found: list[Instance] = []
+    if across.each == SUBMETER:
+        return _submeters(across, instance, site)
     around = site.building_of(instance.scope) if across.in_ == "building" else instance.space
     for candidate, _ in _each(across.each, site):
         if across.in_ == "scope" and instance.line:
@@ -111,6 +120,17 @@ def members(across: Across, instance: Instance, site: SiteInfo) -> tuple[Instanc
         roles = _roles(across.of, candidate, site)
         if not _missing(across.of, roles):
             found.append(Instance(candidate.id, candidate.space, roles, candidate.line))
+    return tuple(found)
+
+
+def _submeters(across: Across, instance: Instance, site: SiteInfo) -> tuple[Instance, ...]:
+    """The meters right below the rule's own, those with all their roles."""
+    meter = site.device_by_id.get(instance.scope)
+    found: list[Instance] = []
+    for device in () if meter is None else site.submeters(meter):
+        roles = _roles(across.of, Candidate(device.id, device.space, device), site)
+        if not _missing(across.of, roles):
+            found.append(Instance(device.id, device.space, roles))
     return tuple(found)
 
 
@@ -129,7 +149,8 @@ def _supervised(rule: Rule, site: SiteInfo, book: Sequence[Rule]) -> frozenset[s
 
 
 def _roles(node: Node, candidate: Candidate, site: SiteInfo) -> dict[str, tuple[PointRef, ...]]:
-    return {leaf.p: points_of(leaf.p, candidate, site) for _, leaf in node.leaves() if leaf.p}
+    named = [part for parts in (node.leaves(), node.groups()) for _, part in parts]
+    return {role: points_of(role, candidate, site) for part in named for role in part.roles}
 
 
 def candidates(rule: Rule, site: SiteInfo) -> Iterator[Candidate]:
@@ -147,6 +168,9 @@ def points_of(role: str, candidate: Candidate, site: SiteInfo) -> tuple[PointRef
     kind in the same space. On a space: those of the devices in it and inside it. On a
     line: those of the devices on it.
     """
+    if role in CALENDAR:
+        maker, _, name = role.partition(".")
+        return (PointRef(maker, name, CALENDAR[role], 0),) if site.opens else ()
     kind, _, point = role.rpartition(".")
     if candidate.device is not None and not kind:
         device = candidate.device
@@ -176,6 +200,10 @@ def _each(each: str, site: SiteInfo) -> Iterator[tuple[Candidate, str]]:
     if each == "line":
         for line in site.devices_on:
             yield Candidate(line, "", None, line), "line"
+    if each == PATROL_SLOT:
+        for slot in site.slots:
+            if (heard := site.device_by_id.get(slot.device)) is not None:
+                yield Candidate(slot.id, heard.space, heard), heard.kind
     for space in site.spaces:
         if each in ("space", space.kind) or (each == "room" and space.kind not in NOT_ROOMS):
             yield Candidate(space.id, space.id), space.kind
@@ -190,6 +218,8 @@ def _wanted(candidate: Candidate, kind: str, where: Where, site: SiteInfo) -> bo
         return False
     if where.medium is not None and kind not in {f"{name}_meter" for name in as_names(where.medium)}:
         return False
+    if where.level is not None and not _level(candidate, site) & set(as_names(where.level)):
+        return False
     if where.in_ is not None and not set(as_names(where.in_)) & set(site.chain(candidate.space)):
         return False
     if where.tags is not None:
@@ -201,15 +231,42 @@ def _wanted(candidate: Candidate, kind: str, where: Where, site: SiteInfo) -> bo
     return all(points_of(role, candidate, site) for role in where.has or ())
 
 
+def _level(candidate: Candidate, site: SiteInfo) -> frozenset[str]:
+    """Where a meter stands among those of its kind; nothing for anything else."""
+    meter = candidate.device
+    if meter is None or not meter.kind.endswith("_meter"):
+        return frozenset()
+    above = any(
+        other.kind == meter.kind and other.space != meter.space and other.space in site.chain(meter.space)
+        for other in site.devices
+    )
+    space = site.space_by_id.get(meter.space)
+    here = {"building"} if space is not None and space.kind == "building" else set()
+    return frozenset(here | ({"sub"} if above else {"main", "incomer"}))
+
+
 def _missing(node: Node, roles: Mapping[str, tuple[PointRef, ...]]) -> tuple[str, ...]:
     missing: dict[str, None] = {}
     for _, leaf in node.leaves():
         role = leaf.p or ""
         points = roles[role]
+        for other in leaf.roles[1:]:
+            if not roles[other] and not leaf.optional:
+                missing[other] = None
         if not points and not leaf.optional:
             missing[role] = None
         elif len(points) > 1 and leaf.pick is None and role != "*":
             missing[f"{role} ({len(points)} points and no pick)"] = None
+    for _, group in node.groups():
+        missing |= dict.fromkeys(role for role in group.roles if not roles[role])
     if not missing and roles and not any(roles.values()):
         missing = dict.fromkeys(roles)
     return tuple(missing)
+
+
+def fit(node: Node, candidate: Candidate, site: SiteInfo) -> tuple[Instance, tuple[str, ...]]:
+    """A condition bound to a candidate, and the roles that it lacks there; an optional one lacks none."""
+    roles = _roles(node, candidate, site)
+    needed = {leaf.p for _, leaf in node.leaves() if not leaf.optional}
+    missing = tuple(name for name in _missing(node, roles) if name.partition(" ")[0] in needed)
+    return Instance(candidate.id, candidate.space, roles, candidate.line), missing

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from drivers.reading import Millis, Value
 from rules.comparison import Compare
+from rules.stretch import Run
 from rules.track import Track, Watch
 from rules.tree import DOWNWARD, UPWARD, Agg, Operand
 from rules.truth import Truth
@@ -15,10 +16,15 @@ from rules.window import Window
 
 Probe = Callable[[Millis], Value | None]
 """The value a leaf compares, as of an event time; None when it cannot be told."""
+Reach = Callable[[Run], Sequence[Value] | None]
+"""Values that a comparison must agree on to agree on all that a probe gives during a run; None when
+that cannot be told."""
 
 
 class Owner(Protocol):
     """Who is told of changes."""
+
+    cells: tuple[Cell, ...]
 
     def wake(self) -> None:
         """A leaf's truth changed, or must be looked at again."""
@@ -47,10 +53,10 @@ class Cell:
 
     `truth` is None while it cannot be told; `held` is the last definite truth, which
     decides whether `val` or `clear` is the threshold. `lost` says that too long no good
-    value came from any of its points.
+    value came from any of its points; then its truth is `otherwise`.
     """
 
-    __slots__ = ("description", "dirty", "held", "loss", "owner", "tracks", "truth")
+    __slots__ = ("description", "dirty", "held", "loss", "otherwise", "owner", "tracks", "truth")
 
     def __init__(
         self, description: Description, tracks: Sequence[Track], loss: Sequence[Watch], owner: Owner
@@ -62,6 +68,7 @@ class Cell:
         self.truth: Truth = None
         self.held = False
         self.dirty = False
+        self.otherwise: Truth = None
 
     @property
     def lost(self) -> bool:
@@ -84,10 +91,9 @@ class Cell:
             self.owner.wake()
 
     def refresh_quietly(self, at: Millis) -> None:
-        """Judges anew, but a change is no edge: it only makes the owner doubt what it knew."""
+        """Judges anew, but a change is no edge: it only makes the owner doubt what it knew, and moves
+        no hysteresis."""
         truth = self.judge(at)
-        if truth is not None:
-            self.held = truth
         if truth is not self.truth:
             self.truth = truth
             self.owner.doubt()
@@ -96,6 +102,19 @@ class Cell:
         """Judges anew after a watch lapsed, and wakes the owner in any case."""
         self.dirty = True
         self.refresh(at)
+
+    def steady(self, run: Run) -> bool:
+        """Whether no sample of a run of its only point can change its truth; what cannot tell says no."""
+        return False
+
+    def compared(self, at: Millis) -> tuple[Operand | None, Operand | None]:
+        """`val` and `clear` as of `at`."""
+        return self.description.val, self.description.clear
+
+    @property
+    def reference(self) -> str:
+        """What the numbers that it is compared with stand on, in words; empty for plain ones."""
+        return ""
 
     def judge(self, at: Millis) -> Truth:
         """The truth as of `at`."""
@@ -109,7 +128,7 @@ class Cell:
 class Comparing(Cell):
     """Compares what `probe` gives."""
 
-    __slots__ = ("_compare", "_probe")
+    __slots__ = ("_compare", "_probe", "_reach")
 
     def __init__(
         self,
@@ -120,21 +139,42 @@ class Comparing(Cell):
         *,
         probe: Probe,
         compare: Compare,
+        reach: Reach | None = None,
     ) -> None:
         super().__init__(description, tracks, loss, owner)
         self._probe = probe
         self._compare = compare
+        self._reach = reach
 
     def judge(self, at: Millis) -> Truth:
         """Unknown when lost, or when there is no value."""
         value = self._probe(at)
         if value is None or (self.loss[0].lapses and self.unheard):
-            return None
+            return self.otherwise if self.lost else None
         return self._compare(value, self.held)
+
+    def steady(self, run: Run) -> bool:
+        """True where the comparison agrees with the present truth all along."""
+        truth = self.truth
+        if truth is None or truth is not self.held or self.dirty or len(self.tracks) > 1:
+            return False
+        if self._reach is None:
+            return False
+        values = self._reach(run)
+        return values is not None and all(self._compare(value, truth) is truth for value in values)
 
     def value(self, at: Millis) -> Value | None:
         """What the probe gives."""
         return self._probe(at)
+
+
+def reach_of(description: Description, window: Window | None = None) -> Reach | None:
+    """How a leaf over the newest value, or over a window, can tell for a whole run: an ordered
+    comparison by the least and the greatest, another one by each value."""
+    ordered = description.op in UPWARD or description.op in DOWNWARD
+    if window is not None:
+        return window.reach if ordered else None
+    return (lambda run: run.ends) if ordered else (lambda run: run.different)
 
 
 class Online(Comparing):
@@ -167,9 +207,12 @@ class Filling(Comparing):
         window: Window,
         compare: Compare,
     ) -> None:
-        super().__init__(description, tracks, loss, owner, probe=lambda _: window.value(), compare=compare)
+        super().__init__(
+            description, tracks, loss, owner, probe=lambda _: window.value(), compare=compare,
+            reach=reach_of(description, window),
+        )  # fmt: skip
         self._window = window
-        self._certain = _certain(description)
+        self._certain = certain_of(description)
 
     def judge(self, at: Millis) -> Truth:
         """As for any comparison, less what is not certain yet."""
@@ -178,8 +221,13 @@ class Filling(Comparing):
             return truth
         return None
 
+    def steady(self, run: Run) -> bool:
+        """As for any comparison, once the window is full."""
+        return self._window.covered(run.times[0]) and super().steady(run)
 
-def _certain(description: Description) -> Truth:
+
+def certain_of(description: Description) -> Truth:
+    """The truth that more samples cannot change while the window fills; None where they may."""
     rises = description.agg in ("count", "count_true", "delta", "max")
     falls = description.agg == "min"
     if description.op in UPWARD:
@@ -215,6 +263,10 @@ class Standing(Cell):
         else:
             unknown = track.live_at is None and not self._watch.lapsed
         return None if unknown or self._watch.unsure else self._watch.lapsed
+
+    def steady(self, run: Run) -> bool:
+        """True while something comes: the watch itself tells whether it could lapse."""
+        return self.truth is not None and not self.dirty
 
     def value(self, at: Millis) -> Value | None:
         """The newest value of the point."""

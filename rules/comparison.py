@@ -22,8 +22,8 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def resolve(operand: Operand | None, params: Mapping[str, float]) -> Operand | None:
-    """The operand with its parameters filled in and its arithmetic done; KeyError for an unknown
-    parameter, ValueError where it gives no number."""
+    """The operand with its parameters filled in and its arithmetic done; one that names baselines or
+    points stays as it is. KeyError for an unknown parameter, ValueError where it gives no number."""
     if operand is None:
         return None
     if isinstance(operand, tuple):
@@ -32,10 +32,17 @@ def resolve(operand: Operand | None, params: Mapping[str, float]) -> Operand | N
 
 
 def _scalar(operand: Scalar, params: Mapping[str, float]) -> Scalar:
+    if arithmetic.references(operand):
+        return operand
     if isinstance(operand, str) and arithmetic.is_expression(operand):
         return arithmetic.evaluate(operand, params)
     name = param_name(operand)
     return operand if name is None else params[name]
+
+
+def test_of(op: str) -> Callable[[Any, Any], bool]:
+    """The bare test of an operator that compares with one value."""
+    return _ORDER.get(op) or (operator.eq if op == "eq" else operator.ne)
 
 
 def comparison(op: str, val: Operand, clear: Operand | None) -> Compare:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -20,14 +20,20 @@ from rules import explanation, lifecycle
 from rules.agenda import NEVER, Agenda
 from rules.alarm import AlarmState, Transition
 from rules.announcer import Announcer
-from rules.binding import Coverage, Instance, bind
+from rules.arbitration import LATE_MS, Standing
+from rules.baseline import Baseline, BaselineKey
+from rules.binding import Coverage, Instance, Unbound, bind
 from rules.explanation import Explanation
+from rules.finding import Finding
+from rules.hands import Hands
 from rules.monitor import Monitor
 from rules.network import Network
 from rules.rulebook import Rule
 from rules.site import SiteInfo
+from rules.stretch import Passage, Stretch
 from rules.timetable import Calendar, Schedule
 from rules.track import Counts
+from rules.yardstick import Lesson
 
 MAX_SHELF_MS = 7 * 86_400_000
 STEP_BACK_MS = 60_000
@@ -59,12 +65,15 @@ class Engine:
         states: Sequence[AlarmState] = (),
         *,
         lateness_ms: Millis = 0,
+        acting: Standing | None = None,
     ) -> None:
         self._lateness = lateness_ms
         self.counts = Counts()
         self._agenda = Agenda()
-        self._network = Network(self._agenda, site)
+        self._network = Network(self._agenda, site, calendar)
+        self._passage = Passage(self._network)
         self._announcer = Announcer(self._agenda, site)
+        self.hands = Hands(self._agenda, self._network, self._announcer, site, acting or Standing())
         self._monitors: dict[tuple[str, str], Monitor] = {}
         self._woken: list[Monitor] = []
         self._out: list[Transition] = []
@@ -99,7 +108,9 @@ class Engine:
             if track is not None:
                 track.take(reading, arrived, counts)
             if self._woken:
+                self.hands.late = arrived - reading.at > LATE_MS
                 self._settle(reading.at, live=reading.origin is Origin.LIVE)
+                self.hands.late = False
         self._run(at - late - 1 if readings and late else at - late)
         return self._drain()
 
@@ -137,10 +148,60 @@ class Engine:
             monitor.reconcile(at)
         self._begin(at)
 
+    def pass_over(
+        self, stretches: Iterable[Stretch], busy: Collection[str], until: Millis
+    ) -> Mapping[str, Sequence[str]]:
+        """Takes as read what it can of what came before `until` (see `rules.stretch`), and gives what must be
+        evaluated before `land` is called: points by device. Not before the first evaluate or tick."""
+        return self._passage.over(stretches, busy, until)
+
+    def land(self, until: Millis) -> list[Transition]:
+        """Everything before `until` has come: what became due happens, each thing at its own time."""
+        said = self.evaluate((), until - 1 + self._lateness)
+        self._passage.land()
+        return said
+
+    def watched(self) -> Collection[tuple[str, str]]:
+        """The points that rules look at: (device, point); `online` stands for anything of a device."""
+        return self._network.tracks.keys()
+
+    def watched_by(self, rule: str, scope: str) -> Collection[tuple[str, str]]:
+        """Those that one instance looks at; KeyError for an unknown one."""
+        monitor = self._monitors[rule, scope]
+        tracks = self._network.tracks.items()
+        return [key for key, track in tracks if any(cell.owner is monitor for cell in track.cells)]
+
     def lookback(self) -> dict[tuple[str, str], Millis]:
         """How much history each point needs so that its windows go on after a restart: (device,
         point) -> milliseconds."""
         return self._network.lookback()
+
+    # -- baselines and findings
+
+    def wanted(self) -> list[BaselineKey]:
+        """The baselines that the rules name, for whoever learns them."""
+        return list(self._network.weave.yardsticks)
+
+    def learn(self, learned: Iterable[Baseline]) -> None:
+        """What was learned comes into force at its own time; at once where that is past."""
+        yardsticks = self._network.weave.yardsticks
+        pairs = [(yardsticks[one.key], one) for one in learned if one.key in yardsticks]
+        Lesson.plan(pairs, self._agenda)
+
+    def baselines(self) -> list[Baseline]:
+        """What is in force."""
+        sticks = self._network.weave.yardsticks.values()
+        return [stick.learned for stick in sticks if stick.learned is not None]
+
+    def findings(self) -> list[Finding]:
+        """Those that go on, with how much it is by now."""
+        at = (self._now or 0) - self._lateness
+        return [
+            found
+            for monitor in self._monitors.values()
+            if monitor.assessor is not None
+            and (found := monitor.assessor.present(monitor.state, at)) is not None
+        ]
 
     # -- what people do
 
@@ -157,7 +218,7 @@ class Engine:
     ) -> list[Transition]:
         """Puts an alarm aside until then. NotShelvable says why not; KeyError for an unknown instance."""
         monitor = self._monitors[rule, scope]
-        if monitor.rule.alarm.prio == 1 or not monitor.rule.shelvable:
+        if monitor.rule.priority == 1 or not monitor.rule.shelvable:
             raise NotShelvable("this alarm may not be shelved: it guards lives, or its rule says so")
         if not reason.strip():
             raise NotShelvable("an alarm is shelved for a reason: say it")
@@ -176,9 +237,10 @@ class Engine:
         """Where each rule watches, and where points are missing."""
         return list(self._coverage)
 
-    def explain(self, rule: str, scope: str) -> Explanation:
-        """One instance as of the last call; KeyError for an unknown one."""
-        return explanation.explain(self._monitors[rule, scope], self._now or 0)
+    def explain(self, rule: str, scope: str, at: Millis | None = None) -> Explanation:
+        """One instance as of `at`, by default of the last call; KeyError for an unknown one."""
+        found = explanation.explain(self._monitors[rule, scope], at or self._now or 0)
+        return replace(found, deeds=self.hands.deeds(rule, scope))
 
     def states(self) -> list[AlarmState]:
         """The state of every instance, to be handed to the next engine."""
@@ -196,10 +258,11 @@ class Engine:
     ) -> None:
         binding = bind(rule, site, self._book)
         bound: list[str] = []
+        cannot_act: list[Unbound] = []
         for instance in binding.instances:
             params = parameters(rule, instance, site)
             state, resumed = self._entry(rule, instance, params, earlier)
-            monitor = Monitor(rule, state, self._agenda, self._woken, self._announcer)
+            monitor = Monitor(rule, state, self._agenda, self._woken, self.hands)
             tree = self._network.compile(rule.when, instance, params, rule.nodata, monitor)
             if tree is None:
                 continue
@@ -208,8 +271,11 @@ class Engine:
                 tree,
                 None if hush is None else self._network.compile(hush, instance, params, rule.nodata, monitor),
             )
+            monitor.assessor = self._network.weave.assessor(rule, instance, params)
             if resumed:
                 monitor.restore()
+            cannot_act += self.hands.admit(rule, instance, params)
+            monitor.guard(self.hands.locks(rule, instance, params, monitor))
             self._monitors[rule.id, instance.scope] = monitor
             bound.append(instance.scope)
             if rule.active is not None:
@@ -218,7 +284,7 @@ class Engine:
                     schedule = Schedule(rule.active, calendar, zone)
                     self._shifts[key] = _Shift(schedule, self._agenda, self._out)
                 self._shifts[key].monitors.append(monitor)
-        self._coverage.append(Coverage(rule.id, tuple(bound), binding.unbound))
+        self._coverage.append(Coverage(rule.id, tuple(bound), binding.unbound, tuple(cannot_act)))
 
     def _entry(
         self,
@@ -232,8 +298,10 @@ class Engine:
         old = earlier.get((rule.id, instance.scope))
         if old is not None and old.semantic_hash == meaning:
             del earlier[rule.id, instance.scope]
-            return replace(old, priority=rule.alarm.prio), True
-        fresh = AlarmState(rule.id, instance.scope, priority=rule.alarm.prio, semantic_hash=meaning)
+            return replace(old, priority=rule.priority, silent=rule.alarm is None), True
+        fresh = AlarmState(
+            rule.id, instance.scope, priority=rule.priority, semantic_hash=meaning, silent=rule.alarm is None
+        )
         return fresh, False
 
     def _begin(self, at: Millis) -> None:
@@ -246,8 +314,11 @@ class Engine:
         self._now = at
         for state in self._orphans:
             self._out.extend(lifecycle.close(state, at))
+        for transition in self._out:
+            self.hands.see(transition)
         self._network.begin(at)
         self._announcer.begin(self._monitors.values(), at)
+        self.hands.begin(at, self.states())
         for shift in self._shifts.values():
             shift.fire(at)
 
@@ -288,6 +359,8 @@ class Engine:
         for monitor in self._monitors.values():
             monitor.shift(step)
         self._announcer.shift(step)
+        self._network.weave.start(self._now)
+        self.hands.shift(step)
         for shift in self._shifts.values():
             shift.restart(self._now)
 

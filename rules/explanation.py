@@ -28,7 +28,8 @@ _WORDS: dict[Awaiting, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLeaf:
-    """One comparison as it stands. `at` is the event time of the newest good value of its points;
+    """One comparison as it stands. `reference` says what a baseline stands on, or that nothing may be
+    concluded from it: then `val` is None. `at` is the event time of the newest good value of its points;
     `quality` is bad before the first value, stale when lost."""
 
     role: str
@@ -43,6 +44,7 @@ class ExplainedLeaf:
     truth: Truth
     quality: Quality
     at: Millis | None
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,25 @@ class ExplainedBranch:
     n: int
     truth: Truth
     parts: tuple[ExplainedBranch | ExplainedLeaf, ...]
+
+
+DeedState = Literal["holds", "behind", "waits", "blocked", "proposed", "leaves"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One action at one point: `holds`, `behind` a stronger one (named in `detail`), `waits` until `due`,
+    `blocked`, `proposed`, `leaves` at `due`; `shadow` where nothing of it is sent."""
+
+    state: DeedState
+    cmd: str
+    device: str = ""
+    point: str = ""
+    value: Value | None = None
+    prio: int | None = None
+    due: Millis | None = None
+    shadow: bool = False
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +92,52 @@ class Explanation:
     awaiting: Awaiting
     in_ms: Millis | None
     tree: ExplainedBranch | ExplainedLeaf
+    deeds: tuple[Deed, ...] = ()
+    """What its actions are up to while its alarm runs."""
+    after_ms: Millis = 0
+    """How long what would turn it must last: `for`, or `clear_for` of a standing alarm."""
 
     @property
     def sentence(self) -> str:
-        """`raises in 40 s`, `waits for data` and the like."""
+        """`raises in 40 s`, `waits for data`, `would clear at co2 <= 1350 [ppm] in 3 min` and the like."""
         words = _WORDS[self.awaiting]
-        return words if self.in_ms is None else f"{words} in {_span(self.in_ms)}"
+        if self.in_ms is not None:
+            return f"{words} in {_span(self.in_ms)}"
+        turn = turning(self.tree) if self.awaiting == "nothing" and self.truth is not None else ""
+        if not turn:
+            return words
+        verb = "clear" if self.truth else "raise"
+        return f"would {verb} at {turn}" + (f" in {_span(self.after_ms)}" if self.after_ms else "")
+
+
+_OPPOSITE = {"gt": "<=", "ge": "<", "lt": ">=", "le": ">", "eq": "is not", "ne": "is"}
+_SIGN = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "is", "ne": "is not"}
+
+
+def turning(tree: ExplainedBranch | ExplainedLeaf) -> str:
+    """What would turn a tree's truth into the opposite, in words; empty where that is not so simple."""
+    if isinstance(tree, ExplainedLeaf):
+        return _turning_leaf(tree)
+    if tree.truth is None or tree.kind in ("across", "n_of"):
+        return ""
+    parts = tree.parts
+    if tree.kind in ("all", "any"):
+        parts = tuple(part for part in parts if part.truth is tree.truth)
+    words = [turning(part) for part in parts]
+    if not words or "" in words:
+        return ""
+    alone = (tree.kind == "all") is tree.truth  # any one of them is enough
+    return (" or " if alone else " and ").join(words)
+
+
+def _turning_leaf(leaf: ExplainedLeaf) -> str:
+    if leaf.truth is None or leaf.op not in _SIGN:
+        return ""
+    name = leaf.role if leaf.agg == "last" else f"{leaf.agg}({leaf.role})"
+    limit = leaf.clear if leaf.truth and leaf.clear is not None else leaf.val
+    sign = (_OPPOSITE if leaf.truth else _SIGN)[leaf.op]
+    shown = f"{limit:g}" if isinstance(limit, float) else str(limit).lower()
+    return f"{name} {sign} {shown}" + (f" {leaf.unit}" if leaf.unit not in ("bool", "text", "1", "") else "")
 
 
 def explain(monitor: Monitor, at: Millis) -> Explanation:
@@ -95,6 +156,7 @@ def explain(monitor: Monitor, at: Millis) -> Explanation:
         awaiting=awaiting,
         in_ms=in_ms,
         tree=_node(monitor.tree, at),
+        after_ms=monitor.patience,
     )
 
 
@@ -129,7 +191,7 @@ def _node(tree: Tree, at: Millis) -> ExplainedBranch | ExplainedLeaf:
 
 
 def _leaf(cell: Cell, at: Millis) -> ExplainedLeaf:
-    said = cell.description
+    said, (val, clear) = cell.description, cell.compared(at)
     seen = [track.at for track in cell.tracks if track.at is not None]
     quality = Quality.STALE if cell.lost else Quality.GOOD if seen else Quality.BAD
     return ExplainedLeaf(
@@ -138,13 +200,14 @@ def _leaf(cell: Cell, at: Millis) -> ExplainedLeaf:
         agg=said.agg,
         over_ms=said.over_ms,
         op=said.op,
-        val=said.val,
-        clear=said.clear,
+        val=val,
+        clear=clear,
         unit=said.unit,
         value=cell.value(at),
         truth=cell.truth,
         quality=quality,
         at=max(seen, default=None),
+        reference=cell.reference,
     )
 
 

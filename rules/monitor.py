@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from drivers.settings import millis
 from rules import lifecycle
 from rules.agenda import Agenda
 from rules.alarm import AlarmState, Change, Condition, Transition
+from rules.assessor import Assessor
 from rules.cell import Cell
 from rules.delay import Delay
 from rules.group import Group
@@ -41,7 +42,7 @@ def timing_of(rule: Rule) -> Timing:
         min_active_ms=millis(rule.min_active),
         confirm=1 if confirm is None else confirm.occurrences,
         confirm_ms=0 if confirm is None else millis(confirm.within),
-        may_chatter=rule.alarm.prio > 1,
+        may_chatter=rule.alarm is not None and rule.priority > 1,
     )
 
 
@@ -75,6 +76,8 @@ class Monitor:
         self._delays: tuple[Delay, ...] = ()
         self._groups: tuple[Group, ...] = ()
         self._hush: Callable[[], Truth] | None = None
+        self._locks: tuple[tuple[str, Callable[[], Truth]], ...] = ()
+        self._lock_delays: tuple[Delay, ...] = ()
         self._extend = 0 if rule.suppress_when is None else millis(rule.suppress_when.extend)
         self._agenda = agenda
         self._woken = woken
@@ -82,6 +85,7 @@ class Monitor:
         self._frozen_since: Millis | None = None
         self._gap: Millis = 0
         self._judge: Callable[[], Truth] = lambda: None
+        self.assessor: Assessor | None = None
 
     def plant(self, tree: Tree, hush: Tree | None = None) -> None:
         """Gives it its compiled condition and what suppresses it; called once, before any reading."""
@@ -92,6 +96,11 @@ class Monitor:
         self._judge = judge_of(tree)
         self._hush = None if hush is None else judge_of(hush)
         self._gap = gap_ms(max(track.every_ms for cell in self.cells for track in cell.tracks))
+
+    def guard(self, locks: Mapping[str, Tree]) -> None:
+        """Gives it the compiled interlocks of its actions."""
+        self._locks = tuple((name, judge_of(tree)) for name, tree in locks.items())
+        self._lock_delays = tuple(delay for tree in locks.values() for delay in delays_of(tree))
 
     def restore(self) -> None:
         """After the state was loaded: leaves take the side of their hysteresis that the state
@@ -204,6 +213,7 @@ class Monitor:
             state,
             timers=tuple(None if since is None else since + step for since in state.timers),
             held_until=None if state.held_until is None else state.held_until + step,
+            found_at=None if state.found_at is None else state.found_at + step,
             hushed_until=None if state.hushed_until is None else state.hushed_until + step,
         )
 
@@ -211,6 +221,11 @@ class Monitor:
     def due(self) -> Millis | None:
         """When its state changes by itself if the truth stays."""
         return lifecycle.due(self.state, self._timing)
+
+    @property
+    def patience(self) -> Millis:
+        """How long what turns its truth must last to change its state."""
+        return self._timing.clear_for_ms if self.state.is_raised else self._timing.for_ms
 
     # -- inside
 
@@ -232,6 +247,11 @@ class Monitor:
             state = replace(state, timers=tuple(delay.since for delay in self._delays))
         if self._hush is not None:
             state = self._hushed(state, self._hush(), at)
+        if self._locks:
+            for delay in self._lock_delays:
+                delay.update(at)
+            if state.is_raised:
+                state = replace(state, interlocks=self._locked())
         if state != self.state:
             self._apply(done, [Transition(Change.NOTED, state, at)])
 
@@ -295,9 +315,21 @@ class Monitor:
 
     def _apply(self, done: list[Transition], transitions: Sequence[Transition]) -> None:
         for transition in transitions:
-            judged = self._announcer.judge(self, transition)
+            judged = self._announcer.judge(self, self._with_locks(transition))
+            if self.assessor is not None:
+                judged = self.assessor.follow(self.state, judged)
             self.state = judged.state
             done.append(judged)
+
+    def _with_locks(self, transition: Transition) -> Transition:
+        """A raise says which interlocks held at that instant."""
+        if not self._locks or transition.change is not Change.RAISED:
+            return transition
+        return replace(transition, state=replace(transition.state, interlocks=self._locked()))
+
+    def _locked(self) -> tuple[str, ...]:
+        """The interlocks that hold; one that cannot be told does."""
+        return tuple(name for name, judge in self._locks if judge() is not False)
 
     def commit(self, transitions: Sequence[Transition]) -> Sequence[Transition]:
         """Takes transitions of its own state as they are; gives them as they are told."""
@@ -331,6 +363,8 @@ class Monitor:
         cell = ranked[0]
         track = cell.tracks[0]
         said = cell.description
+        for each in cell.tracks:
+            each.catch_up(at)
         value = None if cell.lost else cell.value(at)
         if cell.lost or said.agg == "absent":
             message = f"{said.role}: no data"
@@ -339,5 +373,7 @@ class Monitor:
         else:
             name = said.role if said.agg == "last" else f"{said.agg}({said.role})"
             shown = round(value, 3) if isinstance(value, float) else value
-            message = f"{name} = {shown} {said.unit} ({said.op} {said.val})"
+            limit = cell.compared(at)[0]
+            limit = round(limit, 3) if isinstance(limit, float) else limit
+            message = f"{name} = {shown} {said.unit} ({said.op} {limit})"
         return Cause(track.device, track.point, value, said.unit, message)

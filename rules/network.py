@@ -9,17 +9,21 @@ from drivers.reading import Millis, Value
 from drivers.settings import millis
 from rules import truth as kleene
 from rules.agenda import Agenda
+from rules.awaited import Awaited
 from rules.binding import Instance, PointRef, members
-from rules.cell import Cell, Comparing, Description, Filling, Online, Owner, Probe, Standing
+from rules.cell import Cell, Comparing, Description, Filling, Online, Owner, Probe, Standing, reach_of
 from rules.comparison import Compare, comparison, resolve
 from rules.delay import Delay
 from rules.group import Group
+from rules.nodata import NoData
 from rules.presence import DERIVED, Presence
-from rules.rulebook import NoData
 from rules.site import SiteInfo
+from rules.spread import build_spread
+from rules.timetable import Calendar
 from rules.track import Basis, FadingWindow, Track, Watch
 from rules.tree import WINDOWED, Node
 from rules.truth import Judge
+from rules.weave import Ground, Weave, is_woven
 from rules.window import Window, build_window
 
 ROUNDS = 3
@@ -119,13 +123,16 @@ def silence_ms(every_ms: Millis) -> Millis:
 class Network:
     """Everything that readings flow through. One track per point, one window per (point, agg, over)."""
 
-    def __init__(self, agenda: Agenda, site: SiteInfo) -> None:
+    filling = FILLING
+
+    def __init__(self, agenda: Agenda, site: SiteInfo, calendar: Calendar | None = None) -> None:
         self.presences: dict[str, Presence] = {}
         self._site = site
         self.tracks: dict[tuple[str, str], Track] = {}
         self.watches: dict[tuple[str, str, Basis, Millis, Millis], Watch] = {}
         self._windows: dict[tuple[str, str, str, Millis, str], FadingWindow] = {}
         self._agenda = agenda
+        self.weave = Weave(self, site, calendar or Calendar())
 
     def compile(
         self, node: Node, instance: Instance, params: Mapping[str, float], nodata: NoData, owner: Owner
@@ -140,8 +147,13 @@ class Network:
         self, node: Node, instance: Instance, params: Mapping[str, float], nodata: NoData, owner: Owner
     ) -> Tree | None:
         """The tree without the node's own `for`."""
+        if is_woven(node):
+            ground = Ground(instance, params, nodata, owner)
+            woven = self.weave.leaf(node, ground) if node.p else self.weave.total(node, ground)
+            return _with_loss(woven, node)
         if node.p is not None:
-            return self._leaf(node, instance.roles[node.p], params, nodata, owner)
+            refs = instance.roles[node.p]
+            return _with_loss(self._leaf(node, refs, params, node.nodata or nodata, owner), node)
         if node.across is not None:
             return self._crowd(node, instance, params, nodata, owner)
         compiled = [self.compile(child, instance, params, nodata, owner) for _, child in node.children]
@@ -175,12 +187,22 @@ class Network:
             track.armed_at = at
         for watch in self.watches.values():
             watch.schedule()
+        self.weave.start(at)
+
+    def follow(self, ref: PointRef) -> None:
+        """Keeps track of a point that no leaf may look at."""
+        self._track(ref)
 
     def lookback(self) -> dict[tuple[str, str], Millis]:
         """The longest window, or time without change, that is looked at of each point."""
         longest: dict[tuple[str, str], Millis] = {}
         spans = [((key[0], key[1]), key[3]) for key in self._windows]
         spans += [((key[0], key[1]), key[3]) for key in self.watches if key[2] == "changed"]
+        spans += [
+            ((one.tracks[0].device, one.tracks[0].point), one.longest)
+            for one in self.weave.timed
+            if isinstance(one, Awaited)
+        ]
         for point, span in spans:
             longest[point] = max(span, longest.get(point, 0))
         return longest
@@ -250,13 +272,15 @@ class Network:
                 cell = Filling(description, tracks, loss, owner, window=windows[0].window, compare=compare)
             else:
                 probe = _merged(node.pick, [_window_probe(w.window) for w in windows], loss)
-                cell = Comparing(description, tracks, loss, owner, probe=probe, compare=compare)
+                reach = reach_of(description, windows[0].window)
+                cell = Comparing(description, tracks, loss, owner, probe=probe, compare=compare, reach=reach)
             for window in windows:
                 window.cells.append(cell)
             return _attach(cell, tracks, loss)
         one = _since_probe if node.agg == "since_change" else _last_probe
         probe = _merged(node.pick, [one(track) for track in tracks], loss)
-        cell = Comparing(description, tracks, loss, owner, probe=probe, compare=compare)
+        reach = None if node.agg == "since_change" else reach_of(description)
+        cell = Comparing(description, tracks, loss, owner, probe=probe, compare=compare, reach=reach)
         ramps = _ramp_watches(self._watch, tracks, description) if node.agg == "since_change" else []
         return _attach(cell, tracks, [*loss, *ramps])
 
@@ -268,8 +292,47 @@ class Network:
         def probe(_: Millis) -> Value | None:
             return False if watch.lapsed else None if watch.unsure else track.value
 
-        cell = Online(description, [track], (), owner, probe=probe, compare=_comparison(description))
+        cell = Online(
+            description, [track], (), owner,
+            probe=probe, compare=_comparison(description), reach=reach_of(description),
+        )  # fmt: skip
         return _attach(cell, [track], [watch])
+
+    # -- what `weave` builds with
+
+    @property
+    def agenda(self) -> Agenda:
+        """Where timers stand."""
+        return self._agenda
+
+    def track(self, ref: PointRef) -> Track:
+        """The track of a point."""
+        return self._track(ref)
+
+    def loss(self, track: Track, nodata: NoData) -> Watch:
+        """The watch that sees a point lost."""
+        return self._loss(track, nodata)
+
+    def window(self, track: Track, node: Node) -> FadingWindow:
+        """The window that a leaf looks through."""
+        return self._window(track, node)
+
+    def describe(self, node: Node, ref: PointRef, params: Mapping[str, float]) -> Description:
+        """What a leaf says."""
+        return _describe(node, ref, params)
+
+    def comparison(self, description: Description) -> Compare:
+        """A leaf's comparison with fixed values."""
+        return _comparison(description)
+
+    def merged(
+        self, node: Node, windows: Sequence[Window], tracks: Sequence[Track], loss: Sequence[Watch]
+    ) -> Probe:
+        """The value of several points as one."""
+        if windows:
+            return _merged(node.pick, [_window_probe(one) for one in windows], loss)
+        one = _since_probe if node.agg == "since_change" else _last_probe
+        return _merged(node.pick, [one(track) for track in tracks], loss)
 
     def _track(self, ref: PointRef) -> Track:
         key = (ref.device, ref.point)
@@ -284,7 +347,10 @@ class Network:
         key = (track.device, track.point, basis, span, first_span)
         watch = self.watches.get(key)
         if watch is None:
-            watch = self.watches[key] = Watch(track, basis, span, first_span, self._agenda)
+            watch = self.watches[key] = Watch(
+                track, basis, span, first_span, self._agenda, len(self.watches) + 1
+            )
+            track.watches.append(watch)
         return watch
 
     def _loss(self, track: Track, nodata: NoData) -> Watch:
@@ -294,14 +360,31 @@ class Network:
 
     def _window(self, track: Track, node: Node) -> FadingWindow:
         over = millis(node.over) if node.over is not None else 0
-        unit = (node.unit or "") if node.agg in ("rate", "slope") else ""
+        unit = (node.unit or "") if node.agg in ("rate", "slope", "min_rate") else ""
+        bucket = 0 if node.bucket is None else millis(node.bucket)
+        if bucket:
+            unit = f"{unit} {bucket}"
         key = (track.device, track.point, node.agg, over, unit)
         window = self._windows.get(key)
         if window is None:
-            window = FadingWindow(build_window(node.agg, over, node.unit), self._agenda)
+            spread = node.agg in ("stddev", "p95", "min_rate")
+            made = (
+                build_spread(node.agg, over, bucket, node.unit)
+                if spread
+                else build_window(node.agg, over, node.unit)
+            )
+            window = FadingWindow(made, self._agenda)
             self._windows[key] = window
             track.windows.append(window)
         return window
+
+
+def _with_loss(tree: Tree | None, node: Node) -> Tree | None:
+    """A leaf with what it is when its data are lost, where it says so itself."""
+    if tree is not None and node.p is not None and node.nodata is not None:
+        for cell in cells_of(tree):
+            cell.otherwise = {"clear": False, "raise": True}.get(node.nodata.then)
+    return tree
 
 
 def _attach(cell: Cell, tracks: Sequence[Track], watches: Sequence[Watch]) -> Cell:
@@ -313,7 +396,8 @@ def _attach(cell: Cell, tracks: Sequence[Track], watches: Sequence[Watch]) -> Ce
 
 
 def _describe(node: Node, ref: PointRef, params: Mapping[str, float]) -> Description:
-    unit = node.unit or {"count": "1", "count_true": "1", "since_change": "s"}.get(node.agg, ref.unit)
+    natural = {"count": "1", "count_true": "1", "since_change": "s", "min_rate": f"{ref.unit}/h"}
+    unit = node.unit or natural.get(node.agg, ref.unit)
     return Description(
         role=node.p or "",
         agg=node.agg,

@@ -10,6 +10,9 @@ from rules.track import Track
 DERIVED: Mapping[str, str] = {"online": "bool"}
 """Points that the engine makes itself, with their units."""
 
+CALENDAR: Mapping[str, str] = {"schedule.closed": "bool"}
+"""Roles that the calendar fills, with their units."""
+
 SILENT = frozenset({"timeout", "line_down", "crc", "noise", "echo", "late", "framing", "wrong_address"})
 """Reasons of bad readings that say: the device was asked and nothing usable came. An exception, or a
 value out of range, is an answer."""

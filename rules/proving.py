@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -10,12 +10,17 @@ from zoneinfo import ZoneInfo
 from drivers.reading import Millis, Quality, Reading, Value
 from drivers.settings import millis
 from rules.alarm import Change, Transition
+from rules.baseline import DAY_MS, SLOTS, Baseline, BaselineKey
 from rules.engine import Engine
-from rules.presence import DERIVED
+from rules.intent import Act, ActKind
+from rules.presence import CALENDAR, DERIVED
 from rules.rulebook import Rule, RuleFault, Where, as_names
 from rules.site import DeviceInfo, SiteInfo, SpaceInfo
-from rules.timetable import WEEKDAYS, Calendar, DayType
-from rules.trial import Trial, samples
+from rules.targets import GROUP
+from rules.targets import PLACES as AROUND_SCOPE
+from rules.timetable import WEEKDAYS, ActiveTime, Calendar, DayType
+from rules.trial import ExpectedCommand, Trial, samples
+from rules.verbs import Verbs
 
 ZONE = "Asia/Shanghai"
 MONDAY = date(2026, 3, 2)
@@ -23,16 +28,18 @@ LEAST_STEP: Millis = 1_000
 PLACES = frozenset({"space", "room"})
 
 
-def prove(rule: Rule, points: Mapping[str, str], kinds: frozenset[str]) -> list[RuleFault]:
+def prove(
+    rule: Rule, points: Mapping[str, str], kinds: frozenset[str], verbs: Verbs | None = None
+) -> list[RuleFault]:
     """What the rule's own tests find wrong with it; empty when all hold.
 
-    `points` is the vocabulary (point -> unit), `kinds` its kinds of spaces. RuleFault paths
-    start at the rule's top.
+    `points` is the vocabulary (point -> unit), `kinds` its kinds of spaces, `verbs` its commands (None:
+    what a rule would do is not looked at). RuleFault paths start at the rule's top.
     """
     faults = []
     for number, trial in enumerate(rule.tests):
         try:
-            found = list(_Stage(rule, trial, points, kinds).faults())
+            found = list(_Stage(rule, trial, points, kinds, verbs).faults())
         except (ValueError, KeyError) as error:
             found = [f"cannot be played: {error}"]
         faults += [RuleFault(("tests", number), f"this test of {rule.id} fails: {text}") for text in found]
@@ -42,11 +49,21 @@ def prove(rule: Rule, points: Mapping[str, str], kinds: frozenset[str]) -> list[
 class _Stage:
     """One test at play."""
 
-    def __init__(self, rule: Rule, trial: Trial, points: Mapping[str, str], kinds: frozenset[str]) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        trial: Trial,
+        points: Mapping[str, str],
+        kinds: frozenset[str],
+        verbs: Verbs | None,
+    ) -> None:
         self._rule = rule
+        self._verbs = verbs
+        self._acts: list[Act] = []
         self._trial = trial
         self._points = {**points, **DERIVED}
-        self._series = {role: samples(given) for role, given in trial.given.items()}
+        self._given = {role: one for role, one in trial.given.items() if role not in CALENDAR}
+        self._series = {role: samples(given) for role, given in self._given.items()}
         self._steps = {role: list(series) for role, series in self._series.items() if series is not None}
         self._site, self._scope = self._build(kinds)
         self._start = self._begin()
@@ -74,6 +91,25 @@ class _Stage:
             yield f"{len(raised)} occurrences (raised: {shown}), not {expect.occurrences}"
         if expect.occurrences_le is not None and len(raised) > expect.occurrences_le:
             yield f"{len(raised)} occurrences (raised: {shown}), more than {expect.occurrences_le}"
+        begun = sum(1 for t in said if t.finding is not None and t.finding.ended_at is None)
+        if expect.findings is not None and begun != expect.findings:
+            yield f"{begun} findings, not {expect.findings}"
+        if expect.commands is not None and self._verbs is not None:
+            yield from self._deeds(expect.commands)
+
+    def _deeds(self, expected: tuple[ExpectedCommand, ...]) -> Iterator[str]:
+        done = [act for act in self._acts if act.kind in (ActKind.ORDERED, ActKind.PROPOSED)]
+        told = [(act.intent.cmd, act.restores, act.kind is ActKind.PROPOSED) for act in done]
+        shown = ", ".join(
+            f"{act.intent.cmd}{' back' if act.restores else ''} at {(act.at - self._start) / 1000:g} s"
+            for act in done
+        )
+        if told != [(one.cmd, one.restores, one.proposed) for one in expected]:
+            yield f"commands: {shown or 'none'}; other ones are expected"
+            return
+        for act, one in zip(done, expected, strict=True):
+            if one.by is not None and act.at - self._start > millis(one.by):
+                yield f"commands: {shown}; {one.cmd} is expected by {one.by.total_seconds():g} s"
 
     def _play(self, end: Millis) -> list[Transition]:
         # One rule alone: nothing above it, and of the devices there only those of the test.
@@ -83,11 +119,25 @@ class _Stage:
         if self._scope not in bound.bound:
             missing = ", ".join(name for one in bound.unbound for name in one.missing)
             raise ValueError(f"given lacks {missing or 'what its scope asks for'}")
+        engine.learn(self._usual(engine.wanted()))
         said = list(engine.tick(self._start))
         for at, readings in self._rounds(end):
             said += engine.evaluate(readings, self._start + at)
         said += engine.tick(self._start + end)
+        self._acts = engine.hands.arbiter.drain()
         return [t for t in said if t.state.scope == self._scope]
+
+    def _usual(self, wanted: Sequence[BaselineKey]) -> Iterator[Baseline]:
+        """The test's baselines, of every counter that the rule compares with its usual."""
+        for device, point, name in wanted:
+            if name in self._trial.baselines:
+                usual = self._trial.baselines[name]
+                values = {
+                    "tow_p50_28d": (usual,) * len(SLOTS),
+                    "degree_day_12m": (usual, usual, 0.0, 0.0, 0.0, 0.0),
+                }.get(name, (usual,))
+                since = self._start - DAY_MS
+                yield Baseline(device, point, name, self._points[point], since, "", "", 28, values)
 
     def _rounds(self, end: Millis) -> Iterator[tuple[Millis, list[Reading]]]:
         """All readings by time; constants are repeated with the finest series."""
@@ -95,10 +145,10 @@ class _Stage:
         values: list[tuple[Millis, str, Value]] = [
             (at, role, value) for role, steps in self._steps.items() for at, value in steps if at <= end
         ]
-        for role, given in self._trial.given.items():
+        for role, given in self._given.items():
             if role not in self._steps and not isinstance(given, tuple):
                 values += [(at, role, given) for at in range(0, end + 1, pace)]
-        order = {role: number for number, role in enumerate(self._trial.given)}
+        order = {role: number for number, role in enumerate(self._given)}
         # What does not change is known before what does.
         values.sort(key=lambda one: (one[0], one[1] in self._steps, order[one[1]]))
         for at, role, value in values:
@@ -126,6 +176,9 @@ class _Stage:
         tags = {
             name: tag[0] if isinstance(tag, tuple) else tag for name, tag in (scope.where.tags or {}).items()
         }
+        for placed in self._rule.actions:
+            if placed.action.to.startswith(GROUP):
+                tags[placed.action.to.removeprefix(GROUP)] = True
         inside = as_names(scope.where.in_)
         space = SpaceInfo("here", "here", space_kind, inside[0] if inside else "building", tags)
         spaces: tuple[SpaceInfo, ...] = (SpaceInfo("building", "building", "building"), space)
@@ -136,11 +189,11 @@ class _Stage:
         subject = "site" if scope.each == "site" else "line" if scope.each == "line" else "here"
         if not about_space and subject == "here":
             subject = self._place("")
-        return SiteInfo("site", ZONE, spaces, devices), subject
+        return SiteInfo("site", ZONE, spaces, devices, verbs=self._verbs or {}, opens=True), subject
 
     def _devices(self, where: Where, each: str, space_kind: str) -> Iterator[DeviceInfo]:
         points: dict[str, dict[str, str]] = {}
-        for role in self._trial.given:
+        for role in self._given:
             point = role.rpartition(".")[2]
             if point not in self._points:
                 raise ValueError(f"{role} is no point of the vocabulary")
@@ -152,11 +205,24 @@ class _Stage:
             own = f"{as_names(where.medium)[0]}_meter"
         elif own == "meter":
             own = "electricity_meter"
+        self._told_devices(points, own)
         for device, found in points.items():
             kind = own if device == "subject" else device
             known = {name: unit for name, unit in found.items() if name not in DERIVED}
             every = min((_step(self._steps[r]) for r in self._steps if self._place(r) == device), default=0)
-            yield DeviceInfo(device, "here", kind, every, known or {"status_word": "1"}, "line")
+            known = known or {"status_word": "1"}
+            yield DeviceInfo(device, "here", kind, every, known, "line", writable=frozenset(known))
+
+    def _told_devices(self, points: dict[str, dict[str, str]], own: str) -> None:
+        """Adds what the rule's commands are written to."""
+        for placed in self._rule.actions:
+            verb = (self._verbs or {}).get(placed.action.cmd)
+            if verb is None:
+                continue
+            kinds = verb.kinds if _is_place(placed.action.to) else (placed.action.to,)
+            there = next((kind for kind in kinds if kind in points), kinds[0])
+            device = "subject" if own in kinds else there
+            points.setdefault(device, {})[verb.point] = self._points[verb.point]
 
     def _place(self, role: str) -> str:
         """The device that has a role: one of the named kind, or the subject itself."""
@@ -164,7 +230,10 @@ class _Stage:
 
     def _calendar(self) -> Calendar:
         day = self._day()
-        return Calendar(week=dict.fromkeys(WEEKDAYS, day))
+        closed = self._trial.given.get("schedule.closed")
+        # Open on a kind of day that is not: closed all day.
+        opening = ActiveTime(cal="exam" if day != "exam" else "rest") if closed else ActiveTime()
+        return Calendar(week=dict.fromkeys(WEEKDAYS, day), opening=opening)
 
     def _day(self) -> DayType:
         if self._trial.day is not None:
@@ -183,6 +252,10 @@ class _Stage:
             day += timedelta(days=WEEKDAYS.index(active.days[0]))
         local = datetime.combine(day, time.fromisoformat(clock), ZoneInfo(ZONE))
         return round(local.timestamp() * 1000)
+
+
+def _is_place(to: str) -> bool:
+    return to in AROUND_SCOPE or to.startswith(GROUP)
 
 
 def _step(steps: list[tuple[Millis, Value]]) -> Millis:

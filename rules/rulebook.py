@@ -1,18 +1,21 @@
-"""The rule file's models (rules/v1, first subset) and its reader; no file is opened here."""
+"""The rule file's models (rules/v1) and its reader; no file is opened here."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from drivers.settings import Duration, Id, Settings, millis
-from rules.later import LaterInRule
+from rules.action import Interlock, InterlockName, WithActions
+from rules.finding import EXCESS, FindingSpec
+from rules.nodata import NoData
 from rules.site import Tag
 from rules.text import Text
 from rules.timetable import ActiveTime
@@ -22,6 +25,10 @@ from rules.trial import Trial
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 ParamName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Medium = Literal["electricity", "water", "gas", "heat"]
+_NIGHTS = re.compile(r"(\d{1,3}) nights?")
+LEAST = 4
+"""The lowest priority."""
+Level = Literal["main", "incomer", "building", "sub"]
 MAX_DEPTH = 12
 """How deep a condition may nest: no person follows a deeper one."""
 
@@ -47,7 +54,8 @@ class Where(Settings):
 
     `kind` (or `type`, the same) is the kind of the space or device; `has` names roles
     that must be bound; `tags` are those of the space, or of the device's space; `in`
-    names spaces that it must lie in.
+    names spaces that it must lie in. `level` is that of a meter: `main` (or `incomer`) has none of its
+    kind above it, `sub` has one, `building` stands in the building itself.
     """
 
     kind: str | Names | None = None
@@ -55,6 +63,7 @@ class Where(Settings):
     has: Annotated[tuple[Role, ...], Field(min_length=1)] | None = None
     tags: dict[str, Tag | tuple[Tag, ...]] | None = None
     medium: Medium | Annotated[tuple[Medium, ...], Field(min_length=1)] | None = None
+    level: Level | Annotated[tuple[Level, ...], Field(min_length=1)] | None = None
     in_: str | Names | None = Field(default=None, alias="in")
 
     @model_validator(mode="after")
@@ -98,27 +107,19 @@ class Param(Settings):
         return self
 
 
-class NoData(Settings):
-    """What happens when good values stop coming.
-
-    A point silent for `after` (default: three sample intervals, at least 5 min; a day for
-    a device that speaks when it likes) is held
-    at its last value for `max` more when `then` is `hold`; after that its leaves are
-    unknown. If this leaves the whole condition unknown: `hold` keeps the alarm as it is
-    and marks it stale, `clear` takes the condition as false, `raise` as true, `ignore`
-    keeps it without a mark.
-    """
-
-    after: Annotated[Duration, Field(gt=timedelta(0))] | None = None
-    then: Literal["hold", "clear", "raise", "ignore"] = "hold"
-    max: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(minutes=30)
+def _nights(value: object) -> object:
+    match = _NIGHTS.fullmatch(value) if isinstance(value, str) else None
+    return value if match is None else timedelta(days=int(match[1]))
 
 
 class Confirm(Settings):
-    """An alarm only at the `occurrences`-th episode within so long; those before are sightings."""
+    """An alarm only at the `occurrences`-th episode within so long; those before are sightings.
+
+    `within` may be written as `3 nights`, which is three days.
+    """
 
     occurrences: Annotated[int, Field(ge=2, le=50)]
-    within: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=90))]
+    within: Annotated[Duration, BeforeValidator(_nights), Field(gt=timedelta(0), le=timedelta(days=90))]
 
 
 class SuppressWhen(Node):
@@ -138,7 +139,7 @@ class AlarmSpec(Settings):
     respond_within: Annotated[Duration, Field(gt=timedelta(0))]
 
 
-class Rule(LaterInRule):
+class Rule(WithActions):
     """One rule: for `each` of its scope, an alarm while `when` holds."""
 
     id: Id
@@ -163,7 +164,10 @@ class Rule(LaterInRule):
     latch: bool = Field(default=False, description="after clearing it waits for an explicit reset")
     shelvable: bool = True
     nodata: NoData = NoData()
-    alarm: AlarmSpec
+    alarm: AlarmSpec | None = None
+    finding: FindingSpec | None = Field(
+        default=None, description="what is wasted or odd while the condition holds; alone, nobody is called"
+    )
     source: Annotated[str, Field(description="where the figures come from")] = ""
     verified: bool = Field(default=False, description="the figures were read in the source")
     tests: tuple[Trial, ...] = Field(default=(), description="played at load; a rule that fails is not armed")
@@ -176,7 +180,28 @@ class Rule(LaterInRule):
         return when
 
     @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.alarm is None:
+            if self.finding is None and not self.actions:
+                raise ValueError("a rule needs an alarm, a finding, or something to do")
+            told = {"latch", "realarm", "confirm", "parent_of", "supervise"} & self.model_fields_set
+            if told:
+                raise ValueError(f"{min(told)} belongs to an alarm, and this rule has none")
+        return self
+
+    @model_validator(mode="after")
+    def _excess_has_a_baseline(self) -> Self:
+        found = self.finding
+        if found is None or (found.est != EXCESS and found.suspects is None):
+            return self
+        if self.excess_leaf is None:
+            raise ValueError("finding: excess and suspects need a leaf that is compared with a baseline")
+        return self
+
+    @model_validator(mode="after")
     def _life_safety(self) -> Self:
+        if self.alarm is None:
+            return self
         if self.alarm.prio == 1 and self.shelvable:
             raise ValueError("a priority 1 alarm cannot be shelved: write shelvable: false")
         if self.alarm.prio == 1 and self.nodata.then in ("clear", "ignore"):
@@ -203,10 +228,43 @@ class Rule(LaterInRule):
             by_alias=True,
             exclude={
                 "alarm", "source", "verified", "shelvable", "id", "params", "tests", "parent_of", "realarm",
+                "finding", "do", "steps", "restore", "interlocks",
             },
             exclude_defaults=True,
         )  # fmt: skip
+        if self.alarm is None:
+            kept["untold"] = True
         return json.dumps(kept, sort_keys=True, ensure_ascii=False)
+
+    @cached_property
+    def deeds(self) -> str:
+        """What it does as canonical JSON. `core` is without it: an alarm outlives a changed action."""
+        kept = self.model_dump(
+            mode="json",
+            by_alias=True,
+            include={"do", "steps", "restore", "interlocks"},
+            exclude_defaults=True,
+        )
+        return json.dumps(kept, sort_keys=True, ensure_ascii=False)
+
+    @property
+    def priority(self) -> int:
+        """The alarm's; of a rule that calls nobody the lowest."""
+        return LEAST if self.alarm is None else self.alarm.prio
+
+    @property
+    def title(self) -> Text:
+        """What it is called: the alarm's title, else the finding's, else its id."""
+        if self.alarm is not None:
+            return self.alarm.title
+        own = None if self.finding is None else self.finding.title
+        return Text(zh=self.id, en=self.id) if own is None else own
+
+    @property
+    def excess_leaf(self) -> Node | None:
+        """The first leaf that is compared with a baseline: what a finding's excess is counted by."""
+        named = (leaf for _, leaf in self.when.leaves())
+        return next((one for one in named if any(r.kind == "baseline" for r in one.references)), None)
 
     @property
     def for_ms(self) -> int:
@@ -220,9 +278,10 @@ class Rule(LaterInRule):
 
 
 class RuleFile(Settings):
-    """A file of several rules."""
+    """A file of several rules, and the interlocks that they share."""
 
     rules: tuple[Rule, ...]
+    interlocks: dict[InterlockName, Interlock] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -232,15 +291,26 @@ class RuleFile(Settings):
             raise ValueError(f"the rule id {twice[0]} is used twice")
         return self
 
+    @property
+    def complete(self) -> tuple[Rule, ...]:
+        """The rules, each with those of the file's interlocks that its actions name."""
+        return tuple(_with(rule, self.interlocks) for rule in self.rules)
+
 
 def parse_rules(data: object) -> tuple[Rule, ...]:
     """The rules of one file's data: `rules:` with a list, or one rule alone. Raises RuleError."""
     try:
         if isinstance(data, Mapping) and "rules" in data:
-            return RuleFile.model_validate(data).rules
+            return RuleFile.model_validate(data).complete
         return (Rule.model_validate(data),)
     except ValidationError as error:
         raise RuleError(tuple(_faults(error))) from error
+
+
+def _with(rule: Rule, shared: Mapping[str, Interlock]) -> Rule:
+    named = {name for placed in rule.actions for name in placed.action.unless}
+    taken = {name: one for name, one in shared.items() if name in named}
+    return rule.model_copy(update={"interlocks": {**taken, **rule.interlocks}}) if taken else rule
 
 
 def _faults(error: ValidationError) -> Iterator[RuleFault]:
@@ -258,7 +328,9 @@ def _faults(error: ValidationError) -> Iterator[RuleFault]:
 
 def _is_member(step: str | int) -> bool:
     return isinstance(step, str) and (
-        step in {"float", "bool", "str", "none"} or "[" in step or step.startswith(("constrained", "literal"))
+        step in {"float", "bool", "str", "none", "condition", "measure"}
+        or "[" in step
+        or step.startswith(("constrained", "literal"))
     )
 
 

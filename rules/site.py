@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from drivers.reading import Millis
+from rules.verbs import Verbs
 
 Tag = str | bool | float
 
@@ -44,12 +45,24 @@ class DeviceInfo:
     every_ms: Millis
     points: Mapping[str, str]
     line: str = ""
+    writable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInfo:
+    """One slot of a plan, and the device that must be heard in it; its times stand in the calendar."""
+
+    id: str
+    device: str
 
 
 @dataclass(frozen=True)
 class SiteInfo:
     """The whole school. `space_kinds` and `device_kinds` are the vocabulary's words;
-    left empty, kinds that no space or device has are not refused."""
+    left empty, kinds that no space or device has are not refused. `counters` are the points that count
+    up (None: not known), `kept_ms` is how long raw values are kept (None: not known), `slots` are those
+    of the plan, `opens` says whether it is known when the school is open, and `verbs` are the commands
+    that rules may give."""
 
     id: str
     timezone: str
@@ -57,6 +70,11 @@ class SiteInfo:
     devices: tuple[DeviceInfo, ...]
     space_kinds: frozenset[str] = frozenset()
     device_kinds: frozenset[str] = frozenset()
+    counters: frozenset[str] | None = None
+    kept_ms: Millis | None = None
+    slots: tuple[SlotInfo, ...] = ()
+    opens: bool = False
+    verbs: Verbs = field(default_factory=dict)
 
     @cached_property
     def space_by_id(self) -> Mapping[str, SpaceInfo]:
@@ -85,6 +103,30 @@ class SiteInfo:
             if device.line:
                 found.setdefault(device.line, []).append(device)
         return {line: tuple(devices) for line, devices in found.items()}
+
+    def submeters(self, meter: DeviceInfo) -> tuple[DeviceInfo, ...]:
+        """The meters of the same kind right below one: in spaces inside its own, and not behind another
+        of them."""
+        inside = self.devices if meter.space in ("", self.id) else self.devices_below.get(meter.space, ())
+        below = [one for one in inside if one.kind == meter.kind and one.space != meter.space]
+        around = {one.space for one in below}
+        return tuple(
+            one for one in below if not any(space in around for space in tuple(self.chain(one.space))[1:])
+        )
+
+    @cached_property
+    def outdoor(self) -> tuple[str, str, str, Millis] | None:
+        """The point of the outdoor temperature (device, point, unit, period): a weather station's, else
+        that of a device outside; None where there is none."""
+        point = "temperature"
+        known = [one for one in self.devices if point in one.points]
+        outside = [
+            one
+            for one in known
+            if (space := self.space_by_id.get(one.space)) is not None and space.kind == "outdoor"
+        ]
+        found = next((one for one in known if one.kind == "weather_station"), next(iter(outside), None))
+        return None if found is None else (found.id, point, found.points[point], found.every_ms)
 
     def building_of(self, scope: str) -> str:
         """The nearest building around a space or a device, the site where there is none."""

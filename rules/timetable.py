@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from drivers.reading import Millis
-from drivers.settings import Settings
+from drivers.settings import Id, Settings
 
 DayType = Literal["school", "rest", "exam", "vacation"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -70,7 +70,8 @@ class Calendar(Settings):
     """A school's year, in layers: special days over terms over the week.
 
     A date outside all terms is `vacation`; without any terms the week alone decides.
-    Of two special days on one date the later in the list holds.
+    Of two special days on one date the later in the list holds. `opening` says when the school is
+    open (rules ask for the role `schedule.closed`), `slots` what must come when.
     """
 
     id: str = "default"
@@ -80,6 +81,16 @@ class Calendar(Settings):
     lessons: dict[Weekday, tuple[Lesson, ...]] = Field(default_factory=dict)
     terms: tuple[Stretch, ...] = ()
     days: tuple[SpecialDays, ...] = ()
+    opening: ActiveTime | None = None
+    slots: tuple[Slot, ...] = ()
+
+    @model_validator(mode="after")
+    def _slots_have_names(self) -> Self:
+        ids = [slot.id for slot in self.slots]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        if twice:
+            raise ValueError(f"the slot id {twice[0]} is used twice")
+        return self
 
     @field_validator("week", mode="after")
     @classmethod
@@ -151,6 +162,17 @@ class ActiveTime(Hours):
     except_: Hours | None = Field(default=None, alias="except")
 
 
+class Slot(Hours):
+    """One slot of a plan, such as a round of the patrol: on days of `cal` and `days`, `between` two
+    times, something must come from `device`. Rules name them with `each: patrol_slot`.
+    """
+
+    id: Id
+    name: str = ""
+    device: Id
+    between: tuple[Clock, Clock]
+
+
 class Turn(NamedTuple):
     """Whether it is active now, and when that next changes (None: not within 400 days)."""
 
@@ -177,6 +199,24 @@ class Schedule:
                 if edge > at and self._state(edge, day) != now:
                     return Turn(now, edge)
         return Turn(now, None)
+
+    def begun(self, at: Millis) -> tuple[Millis, Millis] | None:
+        """The last stretch of the hours that had begun by then, `except` left aside; None for a year."""
+        today = datetime.fromtimestamp(at / 1000, self._zone).date()
+        for back in range(-1, _AHEAD_DAYS):
+            start, end = self._span(self._active, today - timedelta(days=back))
+            if start < end and start <= at:
+                return start, end
+        return None
+
+    def next_begin(self, at: Millis) -> Millis | None:
+        """When the hours next begin after an instant, `except` left aside; None for a year."""
+        today = datetime.fromtimestamp(at / 1000, self._zone).date()
+        for ahead in range(-1, _AHEAD_DAYS):
+            start, end = self._span(self._active, today + timedelta(days=ahead))
+            if start < end and start > at:
+                return start
+        return None
 
     def _all_hours(self) -> Iterator[Hours]:
         yield self._active
@@ -209,3 +249,6 @@ class Schedule:
             day, clock = day + timedelta(days=1), "00:00"
         local = datetime.combine(day, time.fromisoformat(clock), self._zone).replace(fold=fold)
         return round(local.astimezone(UTC).timestamp() * 1000)
+
+
+Calendar.model_rebuild()

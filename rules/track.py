@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from drivers.reading import Millis, Origin, Quality, Reading, Value
 from rules.agenda import Agenda
+from rules.stretch import Run
 from rules.window import Window
+
+if TYPE_CHECKING:
+    from rules.cell import Owner
 
 FUTURE_MS = 300_000
 """A reading dated further ahead than this is refused: believing it would silence the point until then."""
@@ -18,6 +24,9 @@ Basis = Literal["good", "live", "changed"]
 
 class Refreshable(Protocol):
     """A leaf over a point."""
+
+    owner: Owner
+    tracks: tuple[Track, ...]
 
     def refresh(self, at: Millis) -> None:
         """Judges the point anew at an event time."""
@@ -29,6 +38,10 @@ class Refreshable(Protocol):
 
     def lapse(self, at: Millis) -> None:
         """Judges anew because a watch lapsed; that is news even where the truth stays."""
+        ...
+
+    def steady(self, run: Run) -> bool:
+        """Whether no sample of a run of its only point can change its truth."""
         ...
 
 
@@ -52,6 +65,8 @@ class Track:
     """
 
     __slots__ = (
+        "_run",
+        "_taken",
         "_wanted",
         "armed_at",
         "at",
@@ -65,6 +80,7 @@ class Track:
         "point",
         "unit",
         "value",
+        "watches",
         "windows",
     )
 
@@ -82,6 +98,9 @@ class Track:
         self.windows: list[FadingWindow] = []
         self.cells: list[Refreshable] = []
         self.lapsed: list[Watch] = []
+        self.watches: list[Watch] = []
+        self._run: Run | None = None
+        self._taken = 0
         self._wanted = {"bool": bool, "text": str}.get(unit, float)
 
     def take(self, reading: Reading, now: Millis, counts: Counts) -> None:
@@ -137,8 +156,60 @@ class Track:
             for cell in self.cells:
                 cell.refresh(at)
 
+    # -- a run taken as read (see `rules.stretch`)
+
+    def steady(self, run: Run, until: Millis) -> bool:
+        """Whether a run, after which nothing comes before `until`, changes no leaf and lets no watch
+        lapse in between."""
+        if self.at is None or self.lapsed or run.times[0] <= self.at:
+            return False
+        return (
+            run.kind is self._wanted
+            and run.finite
+            and all(watch.bridges(run, until) for watch in self.watches)
+            and all(cell.steady(run) for cell in self.cells)
+        )
+
+    def rests(self, run: Run) -> bool:
+        """Whether nothing that can be seen of the point moves in a run, but its time."""
+        return run.low == run.high == self.value and not self.windows
+
+    def leap(self, run: Run) -> None:
+        """Takes a run as read: its samples come as they are asked for, all of them by `land`."""
+        self._run = run
+        self._taken = 0
+
+    def catch_up(self, at: Millis) -> None:
+        """Lets the samples of its run come that were measured until then."""
+        run = self._run
+        if run is not None:
+            self._come(run, bisect_right(run.times, at, self._taken))
+
+    def land(self) -> None:
+        """Lets the rest of its run come."""
+        run = self._run
+        if run is not None:
+            self._come(run, len(run.times))
+            self._run = None
+
+    def _come(self, run: Run, stop: int) -> None:
+        start = self._taken
+        if stop == start:
+            return
+        changed = _last_change(run.values, start, stop, self.value)
+        if changed is not None:
+            self.changed_at = run.times[changed]
+        self.value = run.values[stop - 1]
+        self.at = self.live_at = run.times[stop - 1]
+        for window in self.windows:
+            window.window.extend(run, start, stop)
+        self._taken = stop
+
     def basis(self, kind: Basis) -> Millis:
-        """The time a watch counts from: where nothing came yet, when the engine started."""
+        """The time a watch counts from: where nothing came yet, when the engine started. Of a run taken
+        as read it is the end: there is no lapse within."""
+        if self._run is not None and kind != "changed":
+            return self._run.times[-1]
         at = {"good": self.at, "live": self.live_at, "changed": self.changed_at}[kind]
         return self.armed_at if at is None else at
 
@@ -163,6 +234,14 @@ class Track:
         self.lapsed = still
 
 
+def _last_change(values: Sequence[Value], start: int, stop: int, before: Value | None) -> int | None:
+    """The last place in [start, stop) that differs from the one in front of it."""
+    for place in range(stop - 1, start, -1):
+        if values[place] != values[place - 1]:
+            return place
+    return start if values[start] != before else None
+
+
 class Watch:
     """Lapses when a point's time stands still for `span` (or for `first_span` before any value came).
 
@@ -177,6 +256,7 @@ class Watch:
         "_basis",
         "_first_span",
         "_from",
+        "_rank",
         "_scheduled",
         "_span",
         "cells",
@@ -185,7 +265,9 @@ class Watch:
         "unsure",
     )
 
-    def __init__(self, track: Track, basis: Basis, span: Millis, first_span: Millis, agenda: Agenda) -> None:
+    def __init__(
+        self, track: Track, basis: Basis, span: Millis, first_span: Millis, agenda: Agenda, rank: int = 0
+    ) -> None:
         self.track = track
         self._basis: Basis = basis
         self._span = span
@@ -193,6 +275,7 @@ class Watch:
         self._from: Millis = 0
         self._scheduled = False
         self._agenda = agenda
+        self._rank = rank
         self.lapsed = False
         self.unsure = False
         self.cells: list[Refreshable] = []
@@ -219,20 +302,30 @@ class Watch:
         """Puts it on the agenda, where it stands at most once."""
         if not self._scheduled:
             self._scheduled = True
-            self._agenda.add(self.deadline, self)
+            self._agenda.add(self.deadline, self, self._rank)
 
     def fire(self, due: Millis) -> None:
         """Lapses, unless values came meanwhile."""
         self._scheduled = False
+        if self._basis == "changed":
+            self.track.catch_up(due)
         if self.deadline > due:
             self.schedule()
         elif not self.lapsed:
+            self.track.catch_up(due)
             self.lapsed = True
             if not self.unsure:
                 self.track.lapsed.append(self)
             self.unsure = False
             for cell in self.cells:
                 cell.lapse(due)
+
+    def bridges(self, run: Run, until: Millis) -> bool:
+        """Whether it cannot lapse between the samples of a run, after which nothing comes before `until`."""
+        before = self.track.basis(self._basis)
+        if until - before <= self._span:
+            return True
+        return self._basis != "changed" and run.gap <= self._span and run.times[0] - before <= self._span
 
     def revive(self) -> bool:
         """After a value: whether it is no longer lapsed or unsure."""

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from drivers.settings import Duration, Settings
 from rules import arithmetic
-from rules.later import LaterInNode
+from rules.nodata import NoData
+from rules.slot import SlotWindow
 
 Agg = Literal[
     "last",
@@ -24,6 +25,9 @@ Agg = Literal[
     "delta",
     "rate",
     "slope",
+    "min_rate",
+    "stddev",
+    "p95",
     "since_change",
     "absent",
     "unchanged",
@@ -37,13 +41,19 @@ Step = str | int
 Path = tuple[Step, ...]
 """A place in a rule file: keys and list indexes from the top of the rule down."""
 
-WINDOWED = frozenset({"avg", "min", "max", "sum", "count", "count_true", "delta", "rate", "slope"})
+WINDOWED = frozenset(
+    {
+        "avg", "min", "max", "sum", "count", "count_true", "delta", "rate", "slope", "min_rate", "stddev",
+        "p95",
+    }
+)  # fmt: skip
 """Aggregations over a stretch of time: they need `over`."""
 ABSENCE = frozenset({"absent", "unchanged"})
 """Aggregations that are true or false by themselves: they take no `op` and no `val`."""
 UPWARD = frozenset({"gt", "ge"})
 DOWNWARD = frozenset({"lt", "le"})
 _LONGEST = timedelta(days=7)
+_OF_LEAVES = frozenset({"agg", "over", "bucket", "window", "unit", "pick", "optional", "nodata"})
 _PARAM = re.compile(r"param:[a-z][a-z0-9_]*")
 
 
@@ -58,14 +68,23 @@ def _known_form(operand: Operand) -> Operand:
     for part in operand if isinstance(operand, tuple) else (operand,):
         if not isinstance(part, str) or _PARAM.fullmatch(part):
             continue
-        if part.startswith(("baseline:", "point:")) or "baseline:" in part:
-            raise ValueError(
-                f"{part!r}: baselines and other points as a value are not supported yet; "
-                "write a number, true, false, a text, param:NAME or arithmetic of parameters"
-            )
-        if arithmetic.is_expression(part):
+        if arithmetic.references(part):
+            if isinstance(operand, tuple):
+                raise ValueError(f"{part!r}: a list holds no baselines and no other points")
+            arithmetic.parse(part)
+        elif part.startswith(("baseline:", "point:")):
+            raise ValueError(f"{part!r}: baselines and points have small letters, such as point:setpoint")
+        elif arithmetic.is_expression(part):
             arithmetic.parse(part)
     return operand
+
+
+def _measures(of: object) -> str:
+    """Which of the two forms a group's `of` has: a leaf with nothing to compare with is a value."""
+    if isinstance(of, dict):
+        bare = "p" in of and not {"op", "val", "clear"} & set(of)
+        return "measure" if bare and of.get("agg") not in ABSENCE else "condition"
+    return "measure" if isinstance(of, Measure) else "condition"
 
 
 class NOf(Settings):
@@ -82,24 +101,44 @@ class NOf(Settings):
 
 
 class Across(Settings):
-    """How many of a group fulfil a condition: `each` names the members as a scope does; they
-    lie in the rule's own scope, or in its building, or anywhere at the site (`in`).
+    """How many of a group fulfil a condition, or what they measure together: `each` names the members
+    as a scope does; they lie in the rule's own scope, or in its building, or anywhere at the site (`in`).
+    `submeter` are the meters of the same kind right below the rule's own.
 
-    `count_true` is their number, `share` their part of all that can be watched, 0 to 1.
+    `count_true` is their number, `share` their part of all that can be watched, 0 to 1; `avg` and
+    `sum` are of the value that `of` measures.
     """
 
     each: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
     in_: Literal["scope", "building", "site"] = Field(default="scope", alias="in")
-    agg: Literal["count_true", "share"] = "count_true"
-    of: Node
+    agg: Literal["count_true", "share", "avg", "sum"] = "count_true"
+    of: Annotated[
+        Annotated[Node, Tag("condition")] | Annotated[Measure, Tag("measure")], Discriminator(_measures)
+    ]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.measures and not isinstance(self.of, Measure):
+            raise ValueError(f"across with agg {self.agg} needs a value in of: p and agg, without op and val")
+        if not self.measures and isinstance(self.of, Measure):
+            raise ValueError(f"across with agg {self.agg} needs a condition in of: it lacks op and val")
+        return self
+
+    @property
+    def measures(self) -> bool:
+        """Whether values are put together, not truths."""
+        return self.agg in ("avg", "sum")
 
 
-class Node(LaterInNode):
+class Node(Settings):
     """One node: a leaf (`p` ...), or exactly one of `all`, `any`, `not`, `n_of`, `across`.
 
     A leaf compares the aggregate `agg` of role `p` over the last `over` with `val`;
     once true it stays true until `clear` is passed with the same comparison. `unit`
-    repeats the unit of the compared number, and is required for `rate` and `slope`.
+    repeats the unit of the compared number, and is required for `rate` and `slope`. `val` and
+    `clear` may name baselines and other roles (`baseline:NAME`, `point:ROLE`), which are aggregated
+    as `p` is. `min_rate` is the least rate of any whole `bucket`. `window` goes with `absent` in rules
+    for each slot of a plan.
     `across` is compared with `op`, `val` and `clear` too. A node with `for` is true once it
     was so long.
     """
@@ -113,12 +152,15 @@ class Node(LaterInNode):
     p: Role | None = None
     agg: Agg = "last"
     over: Annotated[Duration, Field(gt=timedelta(0), le=_LONGEST)] | None = None
+    bucket: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] | None = None
+    window: SlotWindow | None = None
     op: Op | None = None
     val: Operand | None = None
     clear: Operand | None = None
     unit: str | None = None
     pick: Pick | None = None
     optional: bool = False
+    nodata: NoData | None = None
     all_: tuple[Node, ...] | None = Field(default=None, alias="all")
     any_: tuple[Node, ...] | None = Field(default=None, alias="any")
     not_: Node | None = Field(default=None, alias="not")
@@ -143,14 +185,15 @@ class Node(LaterInNode):
         elif self.across is not None:
             if self.op not in (*UPWARD, *DOWNWARD) or self.val is None:
                 raise ValueError("across needs op gt, ge, lt or le, and val")
-            if self.model_fields_set & {"agg", "over", "unit", "pick", "optional"}:
+            if self.model_fields_set & _OF_LEAVES:
                 raise ValueError("agg, over, unit, pick and optional belong to a leaf, with p")
             self._check_comparison()
-        elif self.model_fields_set & {"agg", "over", "op", "val", "clear", "unit", "pick", "optional"}:
+        elif self.model_fields_set & {*_OF_LEAVES, "op", "val", "clear"}:
             raise ValueError("agg, over, op, val, clear, unit, pick and optional belong to a leaf, with p")
         return self
 
     def _check_leaf(self) -> None:
+        self._check_buckets()
         if self.agg in WINDOWED and self.over is None:
             raise ValueError(f"agg {self.agg} needs over, the length of its window")
         if self.agg == "unchanged" and self.over is None:
@@ -169,6 +212,14 @@ class Node(LaterInNode):
         if self.p == "*" and self.agg != "absent":
             raise ValueError("p * (any point of the device) goes with agg absent only")
 
+    def _check_buckets(self) -> None:
+        if (self.bucket is None) is (self.agg == "min_rate"):
+            raise ValueError("bucket goes with agg min_rate, which needs it")
+        if self.bucket is not None and self.over is not None and self.over < 2 * self.bucket:
+            raise ValueError("over must hold at least two buckets")
+        if self.window is not None and (self.agg != "absent" or self.over is not None):
+            raise ValueError("window goes with agg absent, and without over")
+
     def _check_comparison(self) -> None:
         if self.op is None or self.val is None:
             raise ValueError("a leaf needs op and val")
@@ -183,6 +234,17 @@ class Node(LaterInNode):
             raise ValueError(f"op {self.op} takes no clear: there is no side to come back from")
         if isinstance(self.clear, tuple) != several:
             raise ValueError("clear must have the same form as val")
+
+    @property
+    def references(self) -> tuple[arithmetic.Reference, ...]:
+        """The baselines and other roles that its `val` and `clear` name."""
+        return tuple(dict.fromkeys((*arithmetic.references(self.val), *arithmetic.references(self.clear))))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Its own role, and those that it is compared with."""
+        others = (reference.name for reference in self.references if reference.kind == "point")
+        return tuple(dict.fromkeys((*(() if self.p is None else (self.p,)), *others)))
 
     @property
     def children(self) -> tuple[tuple[Path, Node], ...]:
@@ -214,3 +276,14 @@ class Node(LaterInNode):
             yield at, self
         for step, child in self.children:
             yield from child.groups(at + step)
+
+
+class Measure(Node):
+    """A leaf that gives a value and compares it with nothing."""
+
+    def _check_comparison(self) -> None:
+        if self.model_fields_set & {"op", "val", "clear", "for_"}:
+            raise ValueError("a value to put together takes no op, val, clear and for")
+
+
+Node.model_rebuild()

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from drivers.reading import Millis, Value
 from drivers.settings import Duration, Settings, millis, parse_duration
+from drivers.vocabulary import CommandName
 from rules.timetable import Clock, DayType
 from rules.tree import Role
 
@@ -67,6 +68,16 @@ def _value(text: str) -> Value:
         return text
 
 
+class ExpectedCommand(Settings):
+    """One command that must be given, at `by` at the latest; `restores`: the point goes back; `proposed`:
+    a person is asked."""
+
+    cmd: CommandName
+    by: Annotated[Duration, Field(ge=timedelta(0), le=LONGEST)] | None = None
+    restores: bool = False
+    proposed: bool = False
+
+
 class Expected(Settings):
     """What must come of it; times count from the start. Only what is given is looked at."""
 
@@ -75,22 +86,30 @@ class Expected(Settings):
     active_never: bool = False
     occurrences: Annotated[int, Field(ge=0)] | None = None
     occurrences_le: Annotated[int, Field(ge=0)] | None = None
+    findings: Annotated[int, Field(ge=0)] | None = None
+    commands: tuple[ExpectedCommand, ...] | None = Field(
+        default=None, description="all that is told or proposed to devices, in this order"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("expect needs active_at, normal_at, active_never, occurrences or occurrences_le")
+            raise ValueError(
+                "expect needs active_at, normal_at, active_never, occurrences, occurrences_le or commands"
+            )
         return self
 
 
 class Trial(Settings):
     """One test: `given` has a series or a constant for each role; it starts on a day of the type `day`
-    at `start` (default: when the rule's active time begins, else 09:00)."""
+    at `start` (default: when the rule's active time begins, else 09:00). `baselines` are what is usual;
+    those not given are not known."""
 
     given: dict[Role, Given]
     expect: Expected
     day: DayType | None = None
     start: Clock | None = None
+    baselines: dict[str, float] = Field(default_factory=dict)
     lasts: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST)] | None = None
 
     @field_validator("given", mode="after")

@@ -1,21 +1,37 @@
 """Bounded recent history of a point: one window for each (point, aggregate, length).
 
 A window holds the good samples of the half-open stretch (at - over, at], in event
-order. Aggregates of numbers; `count_true` of switches.
+order. Aggregates of numbers; `count_true` of switches. Sums are exact, so an aggregate depends on
+the samples in the window alone, never on what was there before: after a restart, and in a rehearsal,
+it is the same to the last bit.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
 from drivers.reading import Millis, Value
+from rules.stretch import Run
 
 MAX_SAMPLES = 20_000
 """A window never holds more; the oldest go first (a week of one sample in 30 s fits)."""
 
-_RESUM_AFTER = 512
-"""After so many evictions a running sum is taken anew, so that rounding cannot creep."""
+_BITS = 100
+_SCALE = 2.0**_BITS
+_WHOLE = 1 << _BITS
+
+
+def _exact(value: Value) -> int:
+    """A number in units of 2^-100: exact from 7e-15 up, and sums of such do not round."""
+    number = float(value)
+    try:
+        return int(number * _SCALE)
+    except OverflowError:
+        return int(number) << _BITS
 
 
 class Window(ABC):
@@ -29,7 +45,7 @@ class Window(ABC):
     def __init__(self, over: Millis) -> None:
         self.over = over
         self.started: Millis | None = None
-        self._samples: deque[tuple[Millis, float]] = deque()
+        self._samples: deque[tuple[Millis, Any]] = deque()
 
     def push(self, at: Millis, value: Value) -> None:
         """Takes one sample, not older than the last one."""
@@ -60,6 +76,25 @@ class Window(ABC):
         if self.started is not None:
             self.started += step
 
+    def reach(self, run: Run) -> Sequence[Value] | None:
+        """Two numbers between which the aggregate lies while a run of samples comes in; None where
+        that cannot be told. Only windows that can tell may `extend`."""
+        return None
+
+    def extend(self, run: Run, start: int, stop: int) -> None:
+        """Takes the samples [start, stop) of a run, of which only the last ones matter."""
+        kept = bisect_right(run.times, run.times[stop - 1] - self.over, start, stop)
+        if kept > start:
+            self._clear()
+        self._load(run.times[kept:stop], run.values[kept:stop])
+
+    def _load(self, times: Sequence[Millis], values: Sequence[Value]) -> None:
+        for at, value in zip(times, values, strict=True):
+            self.push(at, value)
+
+    def _clear(self) -> None:
+        self._samples.clear()
+
     def _add(self, at: Millis, value: Value) -> None:
         self._samples.append((at, float(value)))
 
@@ -74,24 +109,32 @@ class Window(ABC):
 class _Summed(Window):
     """Keeps a running sum."""
 
-    __slots__ = ("_evicted", "_sum")
+    __slots__ = ("_sum",)
 
     def __init__(self, over: Millis) -> None:
         super().__init__(over)
-        self._sum = 0.0
-        self._evicted = 0
+        self._sum = 0
 
     def _add(self, at: Millis, value: Value) -> None:
-        number = float(value)
+        number = _exact(value)
         self._samples.append((at, number))
         self._sum += number
 
     def _drop_oldest(self) -> None:
         self._sum -= self._samples.popleft()[1]
-        self._evicted += 1
-        if self._evicted >= _RESUM_AFTER or not self._samples:
-            self._evicted = 0
-            self._sum = sum(value for _, value in self._samples)
+
+    def _load(self, times: Sequence[Millis], values: Sequence[Value]) -> None:
+        numbers = [_exact(value) for value in values]
+        self._samples.extend(zip(times, numbers, strict=True))
+        self._sum += sum(numbers)
+        self.started = times[0] if self.started is None else self.started
+        while len(self._samples) > MAX_SAMPLES:
+            self._drop_oldest()
+        self.expire(times[-1])
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._sum = 0
 
 
 class Average(_Summed):
@@ -101,7 +144,15 @@ class Average(_Summed):
 
     def value(self) -> float | None:
         """The mean, None without samples."""
-        return self._sum / len(self._samples) if self._samples else None
+        return self._sum / (len(self._samples) << _BITS) if self._samples else None
+
+    def reach(self, run: Run) -> Sequence[Value] | None:
+        """A mean lies between the least and the greatest sample."""
+        numbers = [number for _, number in self._samples]
+        low, high = float(run.low), float(run.high)
+        if not numbers:
+            return low, high
+        return min(low, min(numbers) / _WHOLE), max(high, max(numbers) / _WHOLE)
 
 
 class Sum(_Summed):
@@ -112,7 +163,7 @@ class Sum(_Summed):
 
     def value(self) -> float | None:
         """The sum."""
-        return self._sum
+        return self._sum / _WHOLE
 
 
 class Count(Window):
@@ -148,6 +199,12 @@ class Extreme(Window):
         """The extreme, None without samples."""
         return self._samples[0][1] * self._sign if self._samples else None
 
+    def reach(self, run: Run) -> Sequence[Value] | None:
+        """Beyond neither what is there nor what comes; what comes is in the window at once."""
+        ends = [float(run.low), float(run.high)]
+        present = self.value()
+        return ends if present is None else (*ends, present)
+
 
 class Growth(Window):
     """How much a counter grew, reset-aware: after a fall it is taken to have restarted from 0.
@@ -161,11 +218,11 @@ class Growth(Window):
     def __init__(self, over: Millis, per: Millis | None = None) -> None:
         super().__init__(over)
         self._per = per
-        self._last: float | None = None
-        self._total = 0.0
+        self._last: int | None = None
+        self._total = 0
 
     def _add(self, at: Millis, value: Value) -> None:
-        number = float(value)
+        number = _exact(value)
         if self._last is not None:
             self._total += number - self._last if number >= self._last else number
         self._last = number
@@ -182,33 +239,50 @@ class Growth(Window):
         if len(self._samples) < 2:
             return None if self._per is not None or not self._samples else 0.0
         (first, base), (last, total) = self._samples[0], self._samples[-1]
+        grown: int = total - base
         if self._per is None:
-            return total - base
+            return grown / _WHOLE
         span = last - first
-        return (total - base) * self._per / span if span >= self.over / 2 else None
+        return grown * self._per / (span << _BITS) if span >= self.over / 2 else None
 
 
 class Slope(Window):
-    """Least-squares slope in the point's unit per `per`, once samples span half of the window."""
+    """Least-squares slope in the point's unit per `per`, once samples span half of the window.
 
-    __slots__ = ("_per",)
+    Keeps the sums of t, v, t t and t v, with t counted from the first sample ever seen.
+    """
+
+    __slots__ = ("_per", "_t", "_tt", "_tv", "_v")
 
     def __init__(self, over: Millis, per: Millis) -> None:
         super().__init__(over)
         self._per = per
+        self._t = self._v = self._tt = self._tv = 0
+
+    def _add(self, at: Millis, value: Value) -> None:
+        number = _exact(value)
+        self._samples.append((at, number))
+        self._count(at, number, 1)
+
+    def _drop_oldest(self) -> None:
+        self._count(*self._samples.popleft(), -1)
+
+    def _count(self, at: Millis, number: int, sign: int) -> None:
+        t = at - (self.started or 0)
+        self._t += sign * t
+        self._v += sign * number
+        self._tt += sign * t * t
+        self._tv += sign * t * number
 
     def value(self) -> float | None:
         """The slope; None while the samples span less than half of the window."""
         samples = self._samples
         if len(samples) < 2 or samples[-1][0] - samples[0][0] < self.over / 2:
             return None
-        origin = samples[0][0]
         count = len(samples)
-        mean_t = sum(at - origin for at, _ in samples) / count
-        mean_v = sum(value for _, value in samples) / count
-        covariance = sum((at - origin - mean_t) * (value - mean_v) for at, value in samples)
-        variance = sum((at - origin - mean_t) ** 2 for at, _ in samples)
-        return covariance / variance * self._per if variance else None
+        variance = count * self._tt - self._t * self._t
+        covariance = count * self._tv - self._t * self._v
+        return covariance * self._per / (variance << _BITS) if variance else None
 
 
 PER_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,24 +37,93 @@ def test_a_file_holds_one_rule_or_a_list_and_no_id_twice() -> None:
 
 def test_a_plain_text_stands_for_both_languages() -> None:
     (found,) = parse_rules(raw(alarm={**ALARM, "guide": "开窗"}))
+    assert found.alarm is not None
     assert (found.alarm.guide.zh, found.alarm.guide.en) == ("开窗", "开窗")
 
 
-@pytest.mark.parametrize("key", ["do", "steps", "restore", "finding"])
-def test_what_comes_later_is_refused_by_name_at_its_own_place(key: str) -> None:
-    assert "not supported yet" in refused(**{key: []})[(key,)]
+@pytest.mark.parametrize(
+    ("leaf", "says"),
+    [
+        ({"agg": "min_rate", "over": "1h"}, "needs it"),
+        ({"bucket": "5m"}, "goes with agg min_rate"),
+        ({"agg": "min_rate", "over": "20m", "bucket": "15m"}, "two buckets"),
+        ({"window": "slot.start..slot.end"}, "goes with agg absent"),
+        ({"val": "baseline:mnf_p50_28d * open('x')"}, "allowed are"),
+        ({"val": "point:Setpoint"}, "small letters"),
+        ({"op": "between", "val": ["point:co2", 5]}, "a list holds no"),
+    ],
+)
+def test_the_words_of_windows_and_values_that_make_no_sense_are_refused(
+    leaf: dict[str, Any], says: str
+) -> None:
+    found = refused(when={"p": "co2", "op": "gt", "val": 1, **leaf})
+    assert any(says in message for message in found.values()), found
 
 
-@pytest.mark.parametrize("key", ["window", "bucket"])
-def test_so_are_the_later_words_of_a_condition(key: str) -> None:
-    faults = refused(when={"any": [{**HIGH, key: "5m"}]})
-    assert "not supported yet" in faults[("when", "any", 0, key)]
+@pytest.mark.parametrize("window", ["start..end", "slot.end..slot.start", "slot.start..slot.end+13h", "5m"])
+def test_a_window_around_a_slot_is_written_in_one_way(window: str) -> None:
+    assert ("when", "window") in refused(when={"p": "pressed", "agg": "absent", "window": window})
 
 
-@pytest.mark.parametrize("val", ["baseline:night", "max(param:a, baseline:b)", "point:setpoint"])
-def test_baselines_and_other_points_are_refused(val: str) -> None:
-    faults = refused(when={"all": [{"p": "co2", "op": "gt", "val": val}]})
-    assert any("not supported yet" in message for message in faults.values())
+LEAK = {
+    "p": "volume", "agg": "min_rate", "over": "3h", "bucket": "15m", "op": "gt",
+    "val": "max(param:floor, baseline:mnf_p50_28d * param:k)",
+}  # fmt: skip
+FLOOR = {"floor": {"default": 0.05, "unit": "m3/h"}, "k": {"default": 1.5}}
+METER: dict[str, Any] = {"scope": {"each": "water_meter"}, "params": FLOOR, "when": LEAK}
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "says"),
+    [
+        ({"when": {**LEAK, "val": "baseline:nights"}}, ("when", "val"), "there is no baseline nights"),
+        ({"when": {**LEAK, "p": "flow"}}, ("when", "val"), "learned from a counter"),
+        ({"when": {**LEAK, "val": "baseline:tow_p50_28d"}}, ("when", "val"), "delta over 1h"),
+        ({"when": {**LEAK, "unit": "m3/d"}}, ("when", "val"), "per hour"),
+        ({"when": {**LEAK, "clear": "baseline:mnf_p50_28d * 2"}}, ("when", "clear"), "wrong side"),
+        ({"when": {**LEAK, "val": "point:pressure_x"}}, ("when", "val"), "no point"),
+        ({"when": {**LEAK, "val": "point:active_power"}}, ("when", "val"), "is in kW"),
+        ({"when": {**LEAK, "bucket": "1m", "over": "2m"}, "every": 1}, ("when", "bucket"), "shorter than"),
+        ({"when": {"p": "volume", "agg": "absent", "window": "slot.start..slot.end"}}, ("when", "window"),
+         "patrol_slot"),
+        ({"when": {"p": "volume", "agg": "delta", "over": "6d", "op": "gt", "val": 1}}, ("when", "over"),
+         "kept"),
+        ({"finding": {"kind": "leak", "est": "avg(nothing)*duration"}}, ("finding", "est"), "no point"),
+        ({"finding": {"kind": "leak", "est": "avg(volume)*duration"}}, ("finding", "est"),
+         "say the finding's unit"),
+    ],
+)  # fmt: skip
+def test_what_a_baseline_or_a_finding_gets_wrong_is_refused_in_its_place(
+    given: dict[str, Any], path: Path, says: str
+) -> None:
+    slow = given.pop("every", None)
+    site = replace(SITE, counters=frozenset({"volume"}), kept_ms=5 * 86_400_000)
+    if slow:
+        site = replace(site, devices=tuple(replace(one, every_ms=300_000) for one in SITE.devices))
+    found = [(f.path, f.message) for f in check_rule(rule(**{**METER, **given}), UNITS, site)]
+    assert any(at == path and says in message for at, message in found), found
+
+
+def test_the_leak_rule_as_the_specification_writes_it_is_good() -> None:
+    site = replace(SITE, counters=frozenset({"volume"}))
+    good = rule(
+        **METER, confirm={"occurrences": 2, "within": "3 nights"}, finding={"kind": "leak", "est": "excess"}
+    )
+    assert check_rule(good, UNITS, site) == []
+
+
+def test_a_rule_without_an_alarm_says_what_it_finds() -> None:
+    bare = raw(finding={"kind": "waste"})
+    del bare["alarm"]
+    (found,) = parse_rules(bare)
+    assert (found.priority, found.title.en) == (4, "high")
+    for key, value in {"latch": True, "confirm": {"occurrences": 2, "within": "1d"}}.items():
+        with pytest.raises(RuleError, match="belongs to an alarm"):
+            parse_rules({**bare, key: value})
+    with pytest.raises(RuleError, match="needs an alarm"):
+        parse_rules({key: value for key, value in bare.items() if key != "finding"})
+    with pytest.raises(RuleError, match="compared with a baseline"):
+        parse_rules(raw(finding={"kind": "waste", "est": "excess"}))
 
 
 @pytest.mark.parametrize("key", ["guide", "consequence", "title", "owner", "respond_within"])
@@ -172,5 +242,5 @@ def test_hours_that_never_begin_are_refused() -> None:
 def test_no_condition_comes_without_its_rules_schema() -> None:
     schema = RuleFile.model_json_schema()
     node = schema["$defs"]["Node"]
-    assert "oneOf" in node and "bucket" not in node["properties"]
-    assert "do" not in schema["$defs"]["Rule"]["properties"]
+    assert "oneOf" in node and "bucket" in node["properties"]
+    assert {"do", "finding"} <= set(schema["$defs"]["Rule"]["properties"])

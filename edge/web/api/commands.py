@@ -71,7 +71,7 @@ async def prepare(wish: Wish, who: Operator, request: Request, here: Here) -> Pr
     """Checks a command; nothing is sent before the token is confirmed, within 30 s, by the same user."""
     try:
         made = await here.services.commands.prepare(
-            wish.device, wish.point, wish.value, wish.reason, _requester(who, request)
+            wish.device, wish.point, wish.value, wish.reason, requester(who, request)
         )
     except CommandRefused as refused:
         raise _problem(refused) from refused
@@ -94,7 +94,7 @@ async def confirm(confirmation: Confirmation, who: Operator, request: Request, h
     try:
         record = await here.services.commands.confirm(
             confirmation.token,
-            _requester(who, request),
+            requester(who, request),
             confirmation.device,
             confirmation.point,
             confirmation.value,
@@ -104,7 +104,8 @@ async def confirm(confirmation: Confirmation, who: Operator, request: Request, h
     return _view(record, here)
 
 
-def _requester(who: Principal, request: Request) -> Requester:
+def requester(who: Principal, request: Request) -> Requester:
+    """Who asks, for the door and the books."""
     return Requester(who.name, who.role, f"{who.kind}:{who.name}", caller_of(request).source)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -11,9 +10,10 @@ from drivers.reading import Millis
 from drivers.settings import millis, parse_duration
 from drivers.vocabulary import PointSpec
 from edge.web.api.context import Cursor, Here, Limit, number_cursor
+from edge.web.api.instants import Time, instant, invalid
 from edge.web.auth import VIEWER
 from edge.web.encoding import page, sample_fields
-from edge.web.problems import Problem, unknown
+from edge.web.problems import unknown
 from edge.web.services import Aggregate
 from edge.web.views import Page, SampleView
 
@@ -21,7 +21,6 @@ router = APIRouter(tags=["values"], dependencies=[VIEWER])
 
 DAY = 86_400_000
 SHORTEST_STEP = 1000
-Time = Annotated[str | None, Query(max_length=40, description="RFC 3339 with a zone")]
 
 
 @router.get("/history", responses={200: {"model": Page[SampleView]}}, response_class=Response)
@@ -44,10 +43,10 @@ async def history(
     points = here.schools.now().device(device).points
     if point not in points:
         raise unknown("point", point, list(points))
-    end = here.services.clock() if until is None else _instant("until", until)
-    start = end - DAY if since is None else _instant("since", since)
+    end = here.services.clock() if until is None else instant("until", until)
+    start = end - DAY if since is None else instant("since", since)
     if start >= end:
-        raise _invalid("since", "must be before until")
+        raise invalid("since", "must be before until")
     width = _step(step, agg, points[point])
     if width is not None and agg is None:
         agg = "mean" if points[point].type == "number" else "last"
@@ -63,31 +62,14 @@ def _step(step: str | None, agg: Aggregate | None, spec: PointSpec) -> Millis | 
     """The bucket's width in ms, `None` for raw samples; raises a 422 problem."""
     if step is None:
         if agg is not None:
-            raise _invalid("agg", "needs a step")
+            raise invalid("agg", "needs a step")
         return None
     try:
         width = millis(parse_duration(step))
     except ValueError as error:
-        raise _invalid("step", str(error)) from error
+        raise invalid("step", str(error)) from error
     if not SHORTEST_STEP <= width <= 366 * DAY:
-        raise _invalid("step", "expected 1s to 366d")
+        raise invalid("step", "expected 1s to 366d")
     if spec.type != "number" and agg not in (None, "last", "count"):
-        raise _invalid("agg", f"a {spec.type} has last and count only")
+        raise invalid("agg", f"a {spec.type} has last and count only")
     return width
-
-
-def _instant(name: str, text: str) -> Millis:
-    """Epoch milliseconds of an RFC 3339 text; raises a 422 problem."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise _invalid(name, "expected RFC 3339 with a zone, such as 2026-09-01T08:00:00Z (write + as %2B)")
-    return round(at.timestamp() * 1000)
-
-
-def _invalid(name: str, message: str) -> Problem:
-    return Problem(
-        422, "invalid", f"query.{name}: {message}", errors=[{"path": f"query.{name}", "message": message}]
-    )
