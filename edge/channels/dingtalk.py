@@ -9,18 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import quote_plus
 
-from edge.channels.channel import Notice
-from edge.channels.http import client
-from edge.channels.robot import ask_robot
-from edge.channels.text import text_of
-
-TEXT_LIMIT = 16_000
-BUSY = {130101: 600.0, -1: 5.0, 88: 60.0}
-"""Codes worth another try: throttled for ten minutes, system busy, request limit."""
+from edge.channels.robot import SignedRobot
 
 
 def sign(secret: str, timestamp_ms: int) -> str:
@@ -29,34 +22,22 @@ def sign(secret: str, timestamp_ms: int) -> str:
     return base64.b64encode(digest).decode()
 
 
-class DingtalkChannel:
-    """Sends text messages to one robot."""
+class DingtalkChannel(SignedRobot):
+    """One robot."""
 
-    def __init__(
-        self,
-        name: str,
-        url: str,
-        token: str,
-        secret: str | None,
-        priorities: frozenset[int],
-        seconds: Callable[[], float] = time.time,
-    ) -> None:
-        self.name = name
-        self.priorities = priorities
-        self._url = f"{url.rstrip('/')}/robot/send?access_token={quote_plus(token)}"
-        self._secret = secret
-        self._seconds = seconds
-        self._http = client()
+    text_limit = 16_000
+    busy: ClassVar[Mapping[int, float]] = {130101: 600.0, -1: 5.0, 88: 60.0}
+    """Throttled for ten minutes, system busy, request limit."""
 
-    async def send(self, notice: Notice) -> str:
-        """Delivered only when the body says `errcode` 0."""
+    @staticmethod
+    def path(token: str) -> str:
+        """See `SignedRobot`."""
+        return f"/robot/send?access_token={quote_plus(token)}"
+
+    def order(self, text: str) -> tuple[str, Mapping[str, object]]:
+        """See `RobotChannel`."""
         url = self._url
         if self._secret is not None:
             stamp = int(self._seconds() * 1000)
             url += f"&timestamp={stamp}&sign={quote_plus(sign(self._secret, stamp))}"
-        message = {"msgtype": "text", "text": {"content": text_of(notice, TEXT_LIMIT)}}
-        return await ask_robot(self._http, url, message, BUSY)
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._http.aclose()
+        return url, {"msgtype": "text", "text": {"content": text}}

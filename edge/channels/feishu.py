@@ -10,17 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import ClassVar
 
-from edge.channels.channel import Notice
-from edge.channels.http import client
-from edge.channels.robot import ask_robot
-from edge.channels.text import text_of
-
-TEXT_LIMIT = 20_000
-BUSY = {11232: 60.0, 9499: 5.0}
-"""Codes worth another try: too many messages."""
+from edge.channels.robot import SignedRobot
 
 
 def sign(secret: str, timestamp_s: int) -> str:
@@ -29,33 +22,22 @@ def sign(secret: str, timestamp_s: int) -> str:
     return base64.b64encode(digest).decode()
 
 
-class FeishuChannel:
-    """Sends text messages to one robot."""
+class FeishuChannel(SignedRobot):
+    """One robot."""
 
-    def __init__(
-        self,
-        name: str,
-        url: str,
-        token: str,
-        secret: str | None,
-        priorities: frozenset[int],
-        seconds: Callable[[], float] = time.time,
-    ) -> None:
-        self.name = name
-        self.priorities = priorities
-        self._url = f"{url.rstrip('/')}/open-apis/bot/v2/hook/{token}"
-        self._secret = secret
-        self._seconds = seconds
-        self._http = client()
+    text_limit = 20_000
+    busy: ClassVar[Mapping[int, float]] = {11232: 60.0, 9499: 5.0}
+    """Too many messages."""
 
-    async def send(self, notice: Notice) -> str:
-        """Delivered only when the body says `code` 0."""
-        message: dict[str, object] = {"msg_type": "text", "content": {"text": text_of(notice, TEXT_LIMIT)}}
+    @staticmethod
+    def path(token: str) -> str:
+        """See `SignedRobot`."""
+        return f"/open-apis/bot/v2/hook/{token}"
+
+    def order(self, text: str) -> tuple[str, Mapping[str, object]]:
+        """See `RobotChannel`."""
+        message: dict[str, object] = {"msg_type": "text", "content": {"text": text}}
         if self._secret is not None:
             stamp = int(self._seconds())
             message |= {"timestamp": str(stamp), "sign": sign(self._secret, stamp)}
-        return await ask_robot(self._http, self._url, message, BUSY)
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._http.aclose()
+        return self._url, message

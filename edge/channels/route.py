@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from drivers.settings import SecretRef
 from edge.channels.bucket import RATES, Rate
 from edge.channels.channel import Channel
 from edge.channels.settings import ChannelSettings
+
+if TYPE_CHECKING:
+    from edge.channels.modem import Modem
 
 Secret = Callable[[SecretRef], str]
 
@@ -24,15 +28,29 @@ class Route:
 
 
 def routes(desks: Mapping[str, Sequence[ChannelSettings]], secret: Secret) -> list[Route]:
-    """All channels of all desks; a channel's name is `desk.number.kind`."""
+    """All channels of all desks but relays, which follow the alarms by themselves; a channel's name
+    is `desk.number.kind`. Desks that name the same modem share it."""
+    modems: dict[str, Modem] = {}
     return [
-        Route(desk, _channel(f"{desk}.{number}.{one.kind}", one, secret), RATES[one.kind], one.fallback)
+        Route(desk, _channel(channel_name(desk, number, one), one, secret, modems), _rate(one), one.fallback)
         for desk, settings in desks.items()
         for number, one in enumerate(settings)
+        if one.relay is None
     ]
 
 
-def _channel(name: str, one: ChannelSettings, secret: Secret) -> Channel:
+def channel_name(desk: str, number: int, one: ChannelSettings) -> str:
+    """The name of a desk's channel, by its place in the list."""
+    return f"{desk}.{number}.{one.kind}"
+
+
+def _rate(one: ChannelSettings) -> Rate:
+    if one.sms is not None:
+        return Rate(one.sms.per_minute, one.sms.burst, one.sms.burst // 2)
+    return RATES[one.kind]
+
+
+def _channel(name: str, one: ChannelSettings, secret: Secret, modems: dict[str, Modem]) -> Channel:
     """Imports only what is configured: each way has its own libraries."""
 
     def known(reference: SecretRef | None) -> str | None:
@@ -60,6 +78,12 @@ def _channel(name: str, one: ChannelSettings, secret: Secret) -> Channel:
         from edge.channels.email import EmailChannel
 
         return EmailChannel(name, one.email, known(one.email.password), one.priorities)
+    if one.sms is not None:
+        from edge.channels.modem import Modem
+        from edge.channels.sms import SmsChannel
+
+        modem = modems.setdefault(one.sms.url, Modem(one.sms, known(one.sms.pin)))
+        return SmsChannel(name, one.sms, modem, one.priorities)
     from edge.channels.mqtt import MqttPushChannel
 
     assert one.mqtt is not None  # noqa: S101  # ChannelSettings has exactly one kind

@@ -5,30 +5,24 @@ Limits: 20 messages a minute and robot, text at most 2048 bytes (rules.md 4.2).
 
 from __future__ import annotations
 
-from edge.channels.channel import Notice
-from edge.channels.http import client
-from edge.channels.robot import ask_robot
-from edge.channels.text import text_of
+from collections.abc import Mapping
+from typing import ClassVar
+
+from edge.channels.robot import RobotChannel
 
 TEXT_LIMIT = 2048
-BUSY = {45009: 60.0, -1: 5.0, 50001: 30.0}
-"""Codes worth another try: too many messages, system busy."""
 
 
-class WecomChannel:
-    """Sends text messages to one robot."""
+class WecomChannel(RobotChannel):
+    """One robot."""
+
+    text_limit = TEXT_LIMIT
+    busy: ClassVar[Mapping[int, float]] = {45009: 60.0, -1: 5.0, 50001: 30.0}
+    """Too many messages, system busy."""
 
     def __init__(self, name: str, url: str, key: str, priorities: frozenset[int]) -> None:
-        self.name = name
-        self.priorities = priorities
-        self._url = f"{url.rstrip('/')}/cgi-bin/webhook/send?key={key}"
-        self._http = client()
+        super().__init__(name, f"{url.rstrip('/')}/cgi-bin/webhook/send?key={key}", priorities)
 
-    async def send(self, notice: Notice) -> str:
-        """Delivered only when the body says `errcode` 0."""
-        message = {"msgtype": "text", "text": {"content": text_of(notice, TEXT_LIMIT)}}
-        return await ask_robot(self._http, self._url, message, BUSY)
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._http.aclose()
+    def order(self, text: str) -> tuple[str, Mapping[str, object]]:
+        """See `RobotChannel`."""
+        return self._url, {"msgtype": "text", "text": {"content": text}}

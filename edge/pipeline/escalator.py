@@ -13,8 +13,8 @@ from edge.pipeline.notices import NoticeWriter
 from edge.store.alarms import AlarmStore, Push
 from rules.alarm import AlarmState, Condition
 
-LOOK_S = 5.0
-"""How often open alarms are looked at; escalation steps are minutes."""
+LOOK_S = 2.0
+"""How often open alarms are looked at; escalation steps are ten seconds and more."""
 LATE_MS = 6 * 3600 * 1000
 """A daily word that was missed is still given this long after its time."""
 

@@ -14,7 +14,19 @@ from rules.rulebook import Rule, parse_rules
 from rules.site import DeviceInfo, SiteInfo
 
 GATEWAY = "gateway"
-POINTS: Mapping[str, str] = {"storage_failed": "bool", "storage_damaged": "bool", "clock_doubtful": "bool"}
+POINTS: Mapping[str, str] = dict.fromkeys(
+    (
+        "storage_failed",
+        "storage_damaged",
+        "clock_doubtful",
+        "device_clock_off",
+        "push_failing",
+        "siren_failed",
+        "desk_mute",
+        "action_failed",
+    ),
+    "bool",
+)
 """Its points and their units."""
 EVERY_S = 1.0
 SAY_AGAIN_MS = 60_000

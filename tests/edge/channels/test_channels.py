@@ -17,12 +17,13 @@ import msgspec
 import pytest
 
 from cloud_sync.loopback import Answer
+from edge.channels.bucket import RATES, Bucket, Rate
 from edge.channels.channel import Notice, Undelivered
 from edge.channels.dingtalk import DingtalkChannel
 from edge.channels.email import EmailChannel
 from edge.channels.feishu import FeishuChannel
 from edge.channels.mqtt import MqttPushChannel
-from edge.channels.settings import EmailSettings, MqttPushSettings
+from edge.channels.settings import ChannelKind, EmailSettings, MqttPushSettings
 from edge.channels.text import text_of
 from edge.channels.webhook import WebhookChannel
 from edge.channels.wecom import TEXT_LIMIT, WecomChannel
@@ -257,3 +258,29 @@ async def test_a_notice_on_a_broker_is_delivered_when_it_acknowledges(tmp_path: 
         with pytest.raises(Undelivered) as caught:
             await channel.send(NOTICE)
         assert not caught.value.final
+
+
+@pytest.mark.parametrize(
+    ("kind", "a_minute", "a_second"), [("wecom", 20, 20), ("dingtalk", 20, 20), ("feishu", 100, 5)]
+)
+def test_whatever_is_asked_a_providers_limit_holds_in_every_minute_and_second(
+    kind: ChannelKind, a_minute: int, a_second: int
+) -> None:
+    at, sent = 0, []
+    bucket = Bucket(RATES[kind], at)
+    for step in range(5 * 60_000 // 20):
+        at = step * 20
+        for priority in (4, 1, 1):
+            if bucket.wait_ms(priority, at) == 0:
+                sent.append(at)
+    for window, most in ((60_000, a_minute), (1_000, a_second)):
+        assert max(sum(begin <= other < begin + window for other in sent) for begin in sent) <= most
+
+
+def test_a_bucket_keeps_its_reserve_for_emergencies_and_says_how_long_to_wait() -> None:
+    bucket = Bucket(Rate(60, 6, 5), 0)
+    assert bucket.wait_ms(4, 0) == 0
+    assert bucket.wait_ms(4, 0) == 1001
+    assert [bucket.wait_ms(1, 0) for _ in range(5)] == [0] * 5
+    assert bucket.wait_ms(1, 0) == 1001
+    assert bucket.wait_ms(1, 1001) == 0

@@ -8,8 +8,10 @@ from datetime import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from drivers.settings import millis
 from edge.channels.bucket import RATES
 from edge.channels.route import Route
+from edge.channels.settings import PushSettings
 from edge.channels.webhook import WebhookChannel
 from edge.pipeline.escalator import DailyWord, Escalator, Step
 from edge.pipeline.notices import NoticeWriter
@@ -35,9 +37,9 @@ RAISED = AlarmState(
 def writer() -> NoticeWriter:
     routes = [
         Route(desk, WebhookChannel(f"{desk}.0.webhook", "http://127.0.0.1:9", None, ALL), RATES["webhook"])
-        for desk in ("desk", "principal")
+        for desk in ("desk", "oncall", "principal")
     ]
-    return NoticeWriter("学校", SHANGHAI, {}, {}, {}, routes, quiet={"principal"})
+    return NoticeWriter("学校", SHANGHAI, {}, {}, {}, routes, quiet={"oncall", "principal"})
 
 
 def escalator(store: AlarmStore, word: DailyWord | None = None) -> Escalator:
@@ -66,6 +68,25 @@ async def test_an_unacknowledged_alarm_reaches_the_next_desk_once_even_after_a_r
         await escalator(store).look(T0 + 70_000)
         assert [p.channel for p in await told(store, "panic.gate.x")] == [
             "desk.0.webhook", "principal.0.webhook",
+        ]  # fmt: skip
+
+
+async def test_seconds_and_different_desks_are_steps_of_one_emergency(tmp_path: Path) -> None:
+    push = PushSettings.model_validate(
+        {"escalation": {"1": [{"after": "60s", "to": "oncall"}, {"after": "180s", "to": "principal"}]}}
+    )
+    steps = [Step(millis(step.after), step.to) for step in push.escalation["1"]]
+    async with core(tmp_path) as database:
+        store = AlarmStore(database)
+        first = Transition(Change.RAISED, RAISED, T0, notify=True)
+        await store.save([first], writer().pushes([first], T0))
+        watch = Escalator(store, writer(), {1: steps}, None, SHANGHAI, lambda: T0, lambda: None)
+        heard = []
+        for seconds in (0, 59, 61, 179, 181):
+            await watch.look(T0 + seconds * 1000)
+            heard.append([p.channel.partition(".")[0] for p in await told(store, "panic.gate.x")])
+        assert heard == [
+            ["desk"], ["desk"], ["desk", "oncall"], ["desk", "oncall"], ["desk", "oncall", "principal"],
         ]  # fmt: skip
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 
 from cloud_sync.loopback import Answer
+from drivers.reading import Millis
 from edge.channels.bucket import RATES, Rate
 from edge.channels.channel import Channel
+from edge.channels.dingtalk import DingtalkChannel
+from edge.channels.feishu import FeishuChannel
 from edge.channels.route import Route
 from edge.channels.webhook import WebhookChannel
 from edge.channels.wecom import WecomChannel
@@ -171,7 +176,7 @@ async def test_the_fallback_is_used_when_a_channel_has_failed_for_good(tmp_path:
         refusing.answers.append(Answer.json(200, {"errcode": 93000}))
         store = AlarmStore(database)
         await store.save([], [push("desk.0.wecom")])
-        channels = [
+        channels: list[Channel] = [
             WecomChannel("desk.0.wecom", refusing.url, "k", ALL),
             WebhookChannel("desk.1.webhook", fallback.url, None, ALL),
         ]
@@ -184,3 +189,128 @@ async def test_the_fallback_is_used_when_a_channel_has_failed_for_good(tmp_path:
             ("desk.0.wecom", "failed"), ("desk.1.webhook", "delivered"),
         ]  # fmt: skip
         assert len(fallback.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("robot", "refusal", "state"),
+    [
+        (WecomChannel, {"errcode": 45009, "errmsg": "api freq out of limit"}, "pending"),
+        (DingtalkChannel, {"errcode": 310000, "errmsg": "sign not match"}, "failed"),
+        (FeishuChannel, {"code": 19021, "msg": "sign match fail"}, "failed"),
+    ],
+)
+async def test_a_refusal_inside_200_uses_the_next_channel_and_is_retried_as_the_provider_allows(
+    tmp_path: Path, robot: Any, refusal: dict[str, object], state: str
+) -> None:
+    moved = 0
+
+    def clock() -> Millis:
+        return now() + moved
+
+    async with PushReceiver() as refusing, PushReceiver() as fallback, core(tmp_path) as database:
+        refusing.answers.append(Answer.json(200, refusal))
+        store = AlarmStore(database)
+        await store.save([], [push("desk.0.robot", priority=2)])
+        signed = ("k",) if robot is WecomChannel else ("token", "secret")
+        channels: list[Channel] = [
+            robot("desk.0.robot", refusing.url, *signed, ALL),
+            WebhookChannel("desk.1.webhook", fallback.url, None, ALL),
+        ]
+        routes = [way(channels[0]), way(channels[1], fallback=True)]
+        settled: list[Push] = []
+        notifier = Notifier(store, routes, clock, settled.append)
+        await run_until(notifier, lambda: len(settled) >= 2)
+        code = str(refusal.get("errcode") or refusal.get("code"))
+        assert [(p.channel, p.state) for p in settled] == [
+            ("desk.0.robot", state), ("desk.1.webhook", "delivered"),
+        ]  # fmt: skip
+        assert code in settled[0].detail
+        assert code in notifier.errors["desk.0.robot"]
+        assert len(refusing.requests) == len(fallback.requests) == 1
+        moved = 61_000
+        if state == "pending":
+            await run_until(notifier, lambda: len(settled) >= 3)
+            assert (settled[2].channel, settled[2].state, settled[2].attempts) == (
+                "desk.0.robot",
+                "delivered",
+                2,
+            )
+            assert notifier.errors == {}
+        else:
+            await asyncio.sleep(0.1)
+            assert len(refusing.requests) == 1, "what is hopeless is not tried again"
+        for channel in channels:
+            await channel.close()
+        assert len(fallback.requests) == 1
+
+
+async def test_an_emergency_waits_for_no_second_try(tmp_path: Path) -> None:
+    async with PushReceiver() as refusing, PushReceiver() as fallback, core(tmp_path) as database:
+        refusing.answers.extend([Answer(503, b"")] * 5)
+        store = AlarmStore(database)
+        await store.save([], [push("desk.0.webhook", n, priority=p) for n, p in ((1, 1), (2, 1), (3, 2))])
+        channels = [
+            WebhookChannel("desk.0.webhook", refusing.url, None, ALL),
+            WebhookChannel("desk.1.webhook", fallback.url, None, ALL),
+        ]
+        settled: list[Push] = []
+        routes = [way(channels[0]), way(channels[1], fallback=True)]
+        notifier = Notifier(store, routes, now, settled.append)
+        await run_until(notifier, lambda: notifier.delivered >= 2)
+        for channel in channels:
+            await channel.close()
+        heard = [request.headers["webhook-id"] for request in fallback.requests]
+        assert len(heard) == 2, "the second emergency waited behind the first and went the other way too"
+        assert len(refusing.requests) == 1
+
+
+async def test_emergencies_that_the_rate_does_not_allow_wait_for_their_token(tmp_path: Path) -> None:
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        store = AlarmStore(database)
+        await store.save([], [push("hook", n, priority=1) for n in range(5)])
+        channel = WebhookChannel("hook", receiver.url, None, ALL)
+        settled: list[Push] = []
+        notifier = Notifier(store, [way(channel, rate=Rate(1, 3, 1))], now, settled.append)
+        await run_until(notifier, lambda: len(settled) >= 3)
+        await asyncio.sleep(0.2)
+        await channel.close()
+        waiting = [
+            p for p in (await store.pushes([NOTICE.occurrence]))[NOTICE.occurrence] if p.state == "pending"
+        ]
+        assert (len(receiver.requests), len(waiting)) == (3, 2)
+        assert await store.due_pushes(now()) == [], "nothing is looked at again and again"
+
+
+async def test_a_channel_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # takes the request and says nothing
+        writer.close()
+
+    silent = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with PushReceiver() as receiver, core(tmp_path) as database:
+        store = AlarmStore(database)
+        await store.save([], [push("silent", 1, priority=1)])
+        channels = [
+            WebhookChannel("silent", f"http://127.0.0.1:{port}/", None, ALL),
+            WebhookChannel("hook", receiver.url, None, ALL),
+        ]
+        notifier = Notifier(store, [way(one) for one in channels], now, lambda _push: None)
+
+        async def press_while_it_hangs() -> None:
+            await asyncio.sleep(0.1)
+            for number in (2, 3):
+                await store.save([], [push("hook", number, priority=1)])
+                notifier.wake()
+                while notifier.delivered < number - 1:
+                    await asyncio.sleep(0.01)
+
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            task = group.create_task(notifier.run())
+            await press_while_it_hangs()
+            assert len(receiver.requests) == 2
+            assert notifier.errors == {}, "the first is still waiting for its answer"
+            task.cancel()
+        for channel in channels:
+            await channel.close()
+    silent.close()
