@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from cloud_sync.errors import Blocked, Throttled, UploadError
-from cloud_sync.settings import InfluxDestination
+from cloud_sync.settings import Destination
 from drivers.reading import Millis
 from drivers.settings import millis
 
@@ -22,12 +22,18 @@ class Backoff:
     `blocked_retry`: a proxy that restarts answers 404 for a moment.
     """
 
-    def __init__(self, destination: InfluxDestination, random: Random) -> None:
+    def __init__(self, destination: Destination, random: Random) -> None:
         self._least = millis(destination.retry_min)
         self._most = millis(destination.retry_max)
         self._blocked = millis(destination.blocked_retry)
         self._random = random
         self._failures = 0
+        self._overload = 0
+
+    @property
+    def failures(self) -> int:
+        """How many in a row."""
+        return self._failures
 
     def failed(self, error: UploadError) -> Millis:
         """Counts one more failure in a row and gives the wait behind it."""
@@ -37,11 +43,26 @@ class Backoff:
             return min(self._blocked, _FIRST_BLOCKED << doublings)
         ceiling = min(self._most, self._least << doublings)
         wait = self._random.uniform(self._least, ceiling)
-        if isinstance(error, Throttled) and error.retry_after is not None:
-            wish = min(error.retry_after, _LONGEST_WISH)
-            wait = max(wait, wish * self._random.uniform(1.0, 1.1))
+        if isinstance(error, Throttled):
+            self._overload = min(self._overload + 1, _DOUBLINGS)
+            if error.retry_after is not None:
+                wish = min(error.retry_after, _LONGEST_WISH)
+                wait = max(wait, wish * self._random.uniform(1.0, 1.1))
         return round(wait)
 
-    def reset(self) -> None:
-        """Forgets the failures: a write succeeded, or a person changed something."""
+    def succeeded(self) -> Millis:
+        """Forgets the failures, and gives the wait before the next write: a server that asked for
+        patience gets it back step by step, or all schools would press on together again."""
         self._failures = 0
+        if not self._overload:
+            return 0
+        self._overload -= 1
+        return round(self._random.uniform(0, min(self._most, self._least << self._overload) - self._least))
+
+    def spread(self, most: Millis) -> Millis:
+        """A pause drawn from up to `most`."""
+        return round(self._random.uniform(0, most))
+
+    def reset(self) -> None:
+        """Forgets everything: a person changed something."""
+        self._failures = self._overload = 0

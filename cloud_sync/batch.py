@@ -13,6 +13,7 @@ from typing import NamedTuple
 from cloud_sync.errors import NotALine
 from cloud_sync.line_protocol import format_entry
 from cloud_sync.outbox import Entry
+from cloud_sync.writer import LineOf
 
 POISON_CAP = 20
 """More refused lines than this in one batch are a fault of configuration: from then on a
@@ -54,7 +55,8 @@ class _Segment(NamedTuple):
 class Batch:
     """The work list of one batch: `head` is what to send next, until it is empty.
 
-    `cursor` is where the outbox stands behind this batch; `more` tells that more waits.
+    `cursor` is where the outbox stands behind this batch, `behind` where it began if that was out of
+    turn; `more` tells that more waits.
     `sent` counts the delivered values (fields of entries).
     Lines of `suspects` (series refused before) go last and by themselves.
     """
@@ -67,8 +69,11 @@ class Batch:
         more: bool,
         max_bytes: int,
         suspects: Collection[SeriesKey],
+        behind: int | None = None,
+        line_of: LineOf = format_entry,
     ) -> None:
         self.cursor = cursor
+        self.behind = behind
         self.more = more
         self.sent = 0
         self.strikes = 0  # how often the head failed, which may be its own fault
@@ -81,10 +86,13 @@ class Batch:
         suspect: list[Line] = []
         for entry in entries:
             try:
-                line = Line(entry, format_entry(entry))
+                text = line_of(entry)
             except NotALine as error:
                 self.poison.append(Poison(entry, ascii(tuple(entry))[:_SHOWN_CHARS], 0, str(error)))
                 continue
+            if not text:  # nothing that this destination wants
+                continue
+            line = Line(entry, text)
             (suspect if suspects and series_of(entry) in suspects else good).append(line)
         self._todo = _segments(suspect, max_bytes)[::-1] + _segments(good, max_bytes)[::-1]
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cloud_sync.line_parser import FieldValue, Point
 
@@ -31,6 +32,15 @@ class Series:
     times: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
     forgotten_until: int | None = None
+
+
+class Part(NamedTuple):
+    """What a series holds of a time; `total` sums numbers and true bools."""
+
+    type: type[FieldValue]
+    number: int
+    total: float
+    last: FieldValue
 
 
 class Holdings:
@@ -70,6 +80,18 @@ class Holdings:
             for key, series in self._series.items()
             if key[:2] == (measurement, name) and (tag is None or tag in key[2])
         ]
+
+    def within(
+        self, measurement: str, tags: Mapping[str, str], since: int, until: int
+    ) -> Iterator[tuple[Mapping[str, str], str, Part]]:
+        """(tags, field, what it holds) of each series that has these tags and something in [since, until)."""
+        for (kind, name, own), series in self._series.items():
+            if kind == measurement and tags.items() <= dict(own).items():
+                low, high = bisect_left(series.times, since), bisect_left(series.times, until)
+                if high > low:
+                    last = series.last if high == len(series.times) else series.values[high - 1]
+                    total = sum(series.values[low:high])
+                    yield dict(own), name, Part(series.type, high - low, total, last)
 
     def __len__(self) -> int:
         return len(self._series)

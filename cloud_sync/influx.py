@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cloud_sync.answers import judge
 from cloud_sync.errors import Rejected, Unreachable
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
 
 _GZIP_LEVEL = 1  # line protocol shrinks tenfold at any level; the library's own 9 costs 5 x the time
 _TRICKLE = 3  # a whole answer may take this many read timeouts
-
-
-class Writer(Protocol):
-    """What the uploader needs of a connection."""
-
-    async def write(self, lines: bytes) -> None:
-        """Returns when the destination confirmed exactly these lines; raises UploadError."""
-        ...
 
 
 class InfluxWriter:

@@ -32,7 +32,7 @@ def format_entry(entry: Entry) -> bytes:
     head = _series(entry.measurement, tuple(entry.tags.items()))
     if not entry.fields:
         raise NotALine("no field")
-    body = ",".join(f"{_key(key)}={_value(key, value)}" for key, value in entry.fields.items())
+    body = ",".join([f"{_key(key)}={_value(key, value)}" for key, value in entry.fields.items()])
     if not -_LATEST <= entry.at <= _LATEST:
         raise NotALine(f"time {entry.at} is outside the range of the server")
     try:
@@ -72,6 +72,9 @@ def _key(text: str) -> str:
 
 
 def _value(key: str, value: Value) -> str:
+    if value.__class__ is float and value - value == 0.0:  # finite: nearly all values come this way
+        digits = repr(value)
+        return digits.replace("e", ".0e") if "e" in digits and "." not in digits else digits
     if value is True:
         return "true"
     if value is False:

@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """How much waits: entries behind the cursor, and the oldest one's time."""
+    """How much waits: entries that are not held, and the oldest one's time."""
 
     pending: int
     oldest: Millis | None
@@ -35,26 +35,32 @@ class Backlog(NamedTuple):
 class Taken(NamedTuple):
     """What an outbox gave: entries, the cursor behind them, and whether more waits now.
 
-    The cursor may lie beyond the last entry (rows that are never sent, such as bad
-    readings, are skipped).
+    The entries are all that wait with ids in (behind, cursor], or up to the cursor where
+    `behind` is None: then nothing older waits. The cursor may lie beyond the last entry (rows
+    that are never sent, such as bad readings, are skipped).
     """
 
     entries: Sequence[Entry]
     cursor: int
     more: bool
+    behind: int | None = None
 
 
 class Outbox(Protocol):
-    """One stream of stored entries with a durable cursor for each destination."""
+    """One stream of stored entries; what each destination holds of it is kept durably."""
 
     name: str
 
-    async def take(self, destination: str, limit: int) -> Taken:
-        """At most `limit` entries behind the destination's cursor, oldest first."""
+    async def take(self, destination: str, limit: int, since: Millis | None = None) -> Taken:
+        """About `limit` entries that the destination lacks, oldest first.
+
+        With `since` only what is urgent, and must not wait behind a backlog: what came in from then
+        on, or all where everything in it is urgent.
+        """
         ...
 
-    async def accept(self, destination: str, cursor: int, sent: int) -> None:
-        """Moves the cursor, durably: all before it is held by the destination.
+    async def accept(self, destination: str, cursor: int, sent: int, behind: int | None = None) -> None:
+        """The destination holds what was taken (see `Taken`), durably.
         `sent` values (fields of entries) were delivered in this step, for the ledger."""
         ...
 

@@ -1,4 +1,4 @@
-"""The district on loopback: `/api/v2/write` as InfluxDB 2 answers it, for the demo.
+"""The district on loopback: `/api/v2/write` and the questions of a comparison, as InfluxDB 2 answers them.
 
 It checks the token, parses strictly, keeps points idempotently and can be told to be down.
 Its answers follow the write handler of InfluxDB OSS 2.x: 401 for the token, 404 for the
@@ -9,15 +9,18 @@ the other points stored.
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Self
+from urllib.parse import parse_qs
 
 from cloud_sync.holdings import Holdings
 from cloud_sync.line_parser import LineFault, Point, parse_lines
 from cloud_sync.loopback import Answer, BadRequest, LoopbackServer, Request, unpack
 from cloud_sync.settings import STAND_IN_ORG
+from cloud_sync.stand_in_queries import flux, influxql
 
 __all__ = ["STAND_IN_ORG", "Counts", "Outage", "StandIn"]
 
@@ -98,6 +101,8 @@ class StandIn:
                 else:
                     self._refused += 1
                 return answer
+            case "POST", "/api/v2/query" | "/query":
+                return self._query(request)
             case "GET", "/health":
                 return Answer.json(200, {"name": "stand-in", "status": "pass"})
             case "GET", "/counts":
@@ -121,6 +126,20 @@ class StandIn:
         except LineFault as error:
             return _error(400, "invalid", f"unable to parse line {error.line}: {error.reason}")
         return self._store(points, unit)
+
+    def _query(self, request: Request) -> Answer:
+        """Whoever may write here may read too."""
+        authorization = request.headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(authorization, self._token):
+            return _error(401, "unauthorized", "unauthorized access")
+        try:
+            if request.path == "/query":
+                asked = parse_qs(request.body.decode()).get("q", [""])[0]
+                return Answer.json(200, influxql(asked, self.holdings))
+            asked = str(json.loads(request.body)["query"])
+            return Answer(200, flux(asked, self.holdings), {"Content-Type": "text/csv; charset=utf-8"})
+        except (ValueError, LookupError, TypeError) as error:
+            return _error(400, "invalid", str(error))
 
     def _admit(self, request: Request) -> Answer | None:
         authorization = request.headers.get("authorization", "").encode("latin-1")

@@ -1,7 +1,7 @@
-"""Takes what is stored, sends it, and moves the cursor when the district has confirmed it.
+"""Takes what is stored, sends it, and notes it when the district has confirmed it.
 
-One request is in flight. What was sent with an unknown outcome is sent again, byte for
-byte; InfluxDB overwrites a point with itself, so the copy there is exact.
+What is urgent goes first: alarms, then what came in within the last minutes. A backlog follows,
+oldest first and with pauses, so that what is urgent meanwhile waits for one batch at most.
 """
 
 from __future__ import annotations
@@ -14,21 +14,26 @@ from dataclasses import dataclass
 from random import Random
 
 from cloud_sync.backoff import Backoff
-from cloud_sync.batch import Batch, SeriesKey
-from cloud_sync.errors import Blocked, Failed, Rejected, TooLarge, Unreachable, UploadError
-from cloud_sync.influx import Writer
+from cloud_sync.batch import Batch
+from cloud_sync.errors import Blocked, UploadError
+from cloud_sync.line_protocol import format_entry
 from cloud_sync.outbox import Outbox
-from cloud_sync.settings import InfluxDestination
+from cloud_sync.sender import Sender
+from cloud_sync.settings import Destination
+from cloud_sync.writer import LineOf, Writer
 from drivers.reading import Millis
+from drivers.settings import millis
 
 log = logging.getLogger(__name__)
 
 _TURN = 32  # writes of one outbox in one step, so that alarms wait behind few of them
-_STRIKES = 5  # failures of one batch in a row before the batch itself is doubted
-_TIMEOUTS = 3  # the same for a batch that may be too long for a slow link
-_LEAST_BYTES = 16_000  # below this no batch is cut for its size
+_LOOK_S = 5.0  # what is urgent is looked for at least this often while a backlog drains
+_OUTAGE = 3  # failures in a row behind which a backlog does not begin at once
+_SMALL = 500  # entries that are put into lines at once
 _RATE_WINDOW: Millis = 60_000
-_MOST_SUSPECTS = 1_000
+
+Lane = tuple[str, bool]
+"""An outbox, and whether of what is urgent in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +61,32 @@ class DestinationStatus:
 class Uploader:
     """Empties outboxes into one destination, the first of them first.
 
-    `clock` gives the time in Millis; `random` jitters the waits.
+    `clock` gives the time in Millis; `random` jitters the waits; `line_of` puts an entry as the
+    destination takes it.
     """
 
     def __init__(
         self,
-        destination: InfluxDestination,
+        destination: Destination,
         outboxes: Sequence[Outbox],
         client: Writer,
         clock: Callable[[], Millis],
         random: Random | None = None,
+        line_of: LineOf = format_entry,
     ) -> None:
         self._destination = destination
         self._outboxes = tuple(outboxes)
-        self._client = client
+        self._sender = Sender(client, destination.max_bytes, line_of)
         self._clock = clock
         self._backoff = Backoff(destination, random or Random())  # noqa: S311  jitter is no secret
         self._started = clock()
         self._kicked = asyncio.Event()
-        self._batches: dict[str, Batch] = {}
-        self._cursors: dict[str, int] = {}
-        self._ceiling = destination.max_bytes  # what the server takes
-        self._pace = destination.max_bytes  # what the link carries in time
-        self._suspects: set[SeriesKey] = set()
-        self._canary = b""  # one line that was accepted
+        self._batches: dict[Lane, Batch] = {}
+        self._cursors: dict[Lane, int] = {}
+        self._older: dict[str, bool] = {}
+        self._resume = 0.0  # no backlog before this time of the loop
+        self._ease = 0.0  # what the server needs before the next write
+        self._stepped = 0.0  # when the last step began, in the time of the loop
         self._wait = 0.0
         self._sent = 0
         self._quarantined = 0
@@ -89,7 +96,7 @@ class Uploader:
         self._fault = ""
 
     @property
-    def destination(self) -> InfluxDestination:
+    def destination(self) -> Destination:
         """Where it delivers."""
         return self._destination
 
@@ -109,21 +116,43 @@ class Uploader:
             await self.pause()
 
     async def step(self) -> bool:
-        """One turn of each outbox; True when more waits. Raises UploadError when the
-        destination did not confirm: nothing is lost, call again after `delay()`."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        more = False
+        """One turn of what is urgent, and of the backlog where nothing urgent is left; True when more
+        waits. Raises UploadError when the destination did not confirm: nothing is lost, call
+        again after `delay()`."""
+        self._ease = 0.0
+        self._stepped = asyncio.get_running_loop().time()
         try:
-            for outbox in self._outboxes:
-                more = await self._turn(outbox) or more
+            more = await self._urgent() or await self._drain()
         except UploadError as error:
             self._wait = self._backoff.failed(error) / 1000
             self._tell(error)
             raise
-        share = self._destination.drain
-        took = loop.time() - began
-        self._wait = took * (1 / share - 1) if more else self._destination.interval.total_seconds()
+        self._wait = max(self._wait, self._ease)
+        return more
+
+    async def _urgent(self) -> bool:
+        since = self._clock() - millis(self._destination.live)
+        for outbox in self._outboxes:
+            if await self._turn(outbox, since):
+                self._wait = 0.0
+                return True
+        return False
+
+    async def _drain(self) -> bool:
+        """A turn of every outbox in which something old waits, unless it is time to pause."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        older = [outbox for outbox in self._outboxes if self._older.get(outbox.name, True)]
+        more = bool(older)
+        if began >= self._resume:
+            more = False
+            for outbox in older:
+                more = await self._turn(outbox, None) or more
+            took = loop.time() - began
+            self._resume = max(self._resume, began + took / self._destination.drain)
+        interval = self._destination.interval.total_seconds()
+        pause = min(max(0.0, self._resume - loop.time()), max(interval, _LOOK_S))
+        self._wait = pause if more else interval
         return more
 
     def delay(self) -> float:
@@ -131,7 +160,7 @@ class Uploader:
         return self._wait
 
     async def pause(self) -> None:
-        """Waits `delay()` seconds, or until `kick()`."""
+        """Waits `delay()` seconds, or until `kick()` or `wake()`."""
         try:
             async with asyncio.timeout(self.delay()):
                 await self._kicked.wait()
@@ -143,10 +172,16 @@ class Uploader:
     def kick(self) -> None:
         """The configuration or the network changed: try at once, with the limits of old."""
         self._backoff.reset()
-        self._ceiling = self._pace = self._destination.max_bytes
-        self._suspects.clear()
-        self._wait = 0.0
+        self._sender.forget()
+        self._wait = self._resume = 0.0
         self._kicked.set()
+
+    def wake(self) -> None:
+        """Something was stored: do not sleep on it, unless the last step is less than `interval` ago, the
+        destination is in trouble, or it asked for time."""
+        idle = asyncio.get_running_loop().time() - self._stepped
+        if self._error is None and not self._ease and idle >= self._destination.interval.total_seconds():
+            self._kicked.set()
 
     async def status(self) -> DestinationStatus:
         """A snapshot; asks the outboxes for what waits."""
@@ -166,99 +201,52 @@ class Uploader:
             fault=self._fault,
         )
 
-    async def _turn(self, outbox: Outbox) -> bool:
-        batch = self._batches.get(outbox.name)
+    async def _turn(self, outbox: Outbox, since: Millis | None) -> bool:
+        lane = outbox.name, since is not None
+        batch = self._batches.get(lane)
         if batch is None:
-            batch = await self._take(outbox)
+            batch = await self._take(outbox, since)
             if batch is None:
                 return False
-            self._batches[outbox.name] = batch
+            self._batches[lane] = batch
         for _ in range(_TURN):
             if not batch.head:
-                await self._settle(outbox, batch)
+                await self._settle(outbox, lane, batch)
                 return batch.more
-            await self._send(batch)
+            if self._ease:
+                return True
+            if await self._sender.send(batch):
+                self._succeeded()
         return True
 
-    async def _take(self, outbox: Outbox) -> Batch | None:
-        entries, cursor, more = await outbox.take(self._destination.id, self._destination.max_lines)
-        if not entries and self._cursors.get(outbox.name) == cursor:
+    async def _take(self, outbox: Outbox, since: Millis | None) -> Batch | None:
+        taken = await outbox.take(self._destination.id, self._destination.max_lines, since)
+        lane = outbox.name, since is not None
+        if since is not None:
+            self._older[outbox.name] = taken.behind is not None
+        if not taken.entries and taken.cursor in (taken.behind, self._cursors.get(lane)):
             return None
-        return Batch(
-            entries,
-            cursor,
-            more=more,
-            max_bytes=min(self._ceiling, self._pace),
-            suspects=self._suspects,
-        )
+        old = self._batches.get((outbox.name, False))
+        if since is not None and old is not None and old.cursor > (taken.behind or 0):
+            del self._batches[outbox.name, False]  # the clock was set: the backlog is not old any more
+        if len(taken.entries) <= _SMALL:
+            return self._sender.batch(taken)
+        return await asyncio.to_thread(self._sender.batch, taken)  # a tenth of a second's work
 
-    async def _send(self, batch: Batch) -> None:
-        body = batch.body()
-        try:
-            await self._client.write(body)
-        except Rejected as error:
-            batch.refused(error.status, error.reason)
-        except TooLarge as error:
-            self._too_large(batch, len(body), error)
-        except Failed as error:
-            if not await self._to_blame(batch):
-                raise
-            batch.doubted = True
-            batch.refused(error.status, error.reason)
-        except Unreachable as error:
-            if error.timed_out:
-                self._too_slow(batch, len(body))
-            raise
-        else:
-            self._canary = batch.head[-1].text
-            batch.accepted()
-            self._succeeded(len(body))
-
-    def _too_large(self, batch: Batch, size: int, error: TooLarge) -> None:
-        if len(batch.head) == 1:
-            batch.refused(error.status, error.reason)
-            return
-        self._ceiling = max(_LEAST_BYTES, min(self._ceiling, size // 2))
-        batch.shrink(self._ceiling)
-
-    def _too_slow(self, batch: Batch, size: int) -> None:
-        batch.timeouts += 1
-        if batch.timeouts >= _TIMEOUTS and size > _LEAST_BYTES:
-            self._pace = max(_LEAST_BYTES, size // 2)
-            batch.shrink(self._pace)
-
-    async def _to_blame(self, batch: Batch) -> bool:
-        """Whether the head, and not the server, is why this write fails again and again:
-        one line that was accepted before is still accepted."""
-        batch.strikes += 1
-        enough = 1 if batch.doubted and len(batch.head) > 1 else _STRIKES
-        if batch.strikes < enough:
-            return False
-        canary = self._canary or (batch.head[-1].text if len(batch.head) > 1 else b"")
-        if not canary:
-            return False
-        try:
-            await self._client.write(canary)
-        except (Rejected, TooLarge):
-            return False
-        self._canary = canary
-        return True
-
-    async def _settle(self, outbox: Outbox, batch: Batch) -> None:
+    async def _settle(self, outbox: Outbox, lane: Lane, batch: Batch) -> None:
         while batch.poison:
             entry, line, status, reason = batch.poison[0]
             await outbox.park(self._destination.id, entry, line, status, reason)
             batch.poison.pop(0)
             self._quarantined += 1
             log.info("%s: set aside entry %d of %s: %s", self._destination.id, entry.id, outbox.name, reason)
-        await outbox.accept(self._destination.id, batch.cursor, batch.sent)
-        del self._batches[outbox.name]
-        self._cursors[outbox.name] = batch.cursor
+        await outbox.accept(self._destination.id, batch.cursor, batch.sent, batch.behind)
+        del self._batches[lane]
+        self._cursors[lane] = batch.cursor
         self._sent += batch.sent
         if batch.sent:
             self._deliveries.append((self._clock(), batch.sent))
-        if len(self._suspects) < _MOST_SUSPECTS:
-            self._suspects.update(batch.refused_series)
+        self._sender.suspect(batch)
         self._flag(batch)
 
     def _flag(self, batch: Batch) -> None:
@@ -272,11 +260,12 @@ class Uploader:
         elif not batch.refused_series and batch.sent:
             self._fault = ""
 
-    def _succeeded(self, size: int) -> None:
+    def _succeeded(self) -> None:
         self._last_success = self._clock()
-        self._backoff.reset()
-        if self._pace <= 2 * size:
-            self._pace = min(self._destination.max_bytes, 2 * self._pace)
+        if self._backoff.failures >= _OUTAGE:
+            pause = self._backoff.spread(millis(self._destination.spread)) / 1000
+            self._resume = max(self._resume, asyncio.get_running_loop().time() + pause)
+        self._ease = self._backoff.succeeded() / 1000
         if self._error is not None:
             log.info("%s: delivers again", self._destination.id)
             self._error = None

@@ -5,19 +5,31 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from cloud_sync.outbox import Backlog, Entry, Taken
-from edge.store import catalogue, moments
+from drivers.reading import Millis
+from edge.store import catalogue, cursors, moments
 from edge.store.answers import Slice
+from edge.store.cursors import Run
 from edge.store.database import Database
 from edge.store.helper import Helper
 from edge.store.moments import Source
-from edge.store.readings import position
 
 _LOG = logging.getLogger(__name__)
 
+_PATIENCE_MS = 600_000
+_FOLLOWING = "SELECT id, received_at FROM moments WHERE id > ? ORDER BY id LIMIT 1"
+
 Park = Callable[[str, str, Entry, str, int, str], Awaitable[None]]
 """Sets an entry aside: stream, destination, entry, line, status, reason."""
+
+
+class _Last(NamedTuple):
+    """The last row that was looked at; `full` when there may be more behind it."""
+
+    id: int
+    full: bool
 
 
 class ReadingOutbox:
@@ -36,14 +48,16 @@ class ReadingOutbox:
         self._park = park
         self._sources: dict[int, tuple[Source, Mapping[str, str]]] = {}
 
-    async def take(self, destination: str, limit: int) -> Taken:
-        """See the protocol."""
-        taken = await self._database.read(lambda connection: self._take(connection, destination, limit))
-        return await self._take_sealed(taken, limit) if isinstance(taken, int) else taken
+    async def take(self, destination: str, limit: int, since: Millis | None = None) -> Taken:
+        """See the protocol; urgent is what was received from `since` on."""
+        if since is not None:
+            return await self._database.read(lambda c: self._young(c, destination, limit, since))
+        taken = await self._database.read(lambda connection: self._old(connection, destination, limit))
+        return await self._take_sealed(taken, limit) if isinstance(taken, Run) else taken
 
-    async def _take_sealed(self, cursor: int, limit: int) -> Taken:
-        """What is sealed behind the cursor; moments that retention took are passed over."""
-        found = await self._helper.call("outgoing", Slice, cursor, limit)
+    async def _take_sealed(self, gap: Run, limit: int) -> Taken:
+        """What is sealed in a gap; moments that retention took are passed over."""
+        found = await self._helper.call("outgoing", Slice, gap.behind, limit)
         if found.damaged:
             _LOG.error("%d sealed blocks cannot be read: their readings are not sent", found.damaged)
             self.damaged += found.damaged
@@ -51,17 +65,43 @@ class ReadingOutbox:
         entries = [
             Entry(one.id, found.sources[one.source].kind, tags[one.source], one.fields, one.at)
             for one in found.entries
-            if one.fields
+            if one.fields and one.id <= gap.upto
         ]
-        return Taken(entries, found.cursor, True)
+        return Taken(entries, min(found.cursor, gap.upto), True)
 
-    def _take(self, connection: sqlite3.Connection, destination: str, limit: int) -> Taken | int:
-        """Hot entries; or the cursor when what is behind it is sealed."""
-        cursor = position(connection, destination)
-        if cursor < catalogue.sealed_until(connection):
-            return cursor
+    def _old(self, connection: sqlite3.Connection, destination: str, limit: int) -> Taken | Run:
+        """Hot entries of the oldest gap, or of what is behind all that is held; or the gap when it
+        begins with what is sealed."""
+        held = cursors.held(connection, destination)
+        gap = held.gap or Run(held.position, cursors.EVERYTHING)
+        if gap.behind < catalogue.sealed_until(connection):
+            return gap
+        entries, last = self._rows(connection, gap, limit)
+        full = last is not None and last.full
+        if held.gap is not None and not full:
+            return Taken(entries, gap.upto, len(held.ahead) > 1)
+        return Taken(entries, gap.behind if last is None else last.id, full)
+
+    def _young(self, connection: sqlite3.Connection, destination: str, limit: int, since: Millis) -> Taken:
+        """Hot entries that came in from `since` on, behind all that is held. A destination that lags
+        goes on where it stands for a while, lest the gaps become many."""
+        held, sealed = cursors.held(connection, destination), catalogue.sealed_until(connection)
+        front = max(held.top, sealed)
+        older = front if front > held.position else None
+        following = connection.execute(_FOLLOWING, (front,)).fetchone()
+        if following is None:
+            return Taken([], front, False, older)
+        patience = since - _PATIENCE_MS if held.ahead else since
+        if following[1] < patience:
+            older = front = _behind_first(connection, front, since)
+        entries, last = self._rows(connection, Run(front, cursors.EVERYTHING), limit)
+        return Taken(entries, front if last is None else last.id, last is not None and last.full, older)
+
+    def _rows(self, connection: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Entry], _Last | None]:
+        """Hot entries of a run of ids, and the last row that was looked at."""
         rows = connection.execute(
-            "SELECT id, source, at, body FROM moments WHERE id > ? ORDER BY id LIMIT ?", (cursor, limit)
+            "SELECT id, source, at, body FROM moments WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+            (*run, limit),
         ).fetchall()
         entries = []
         for number, source_id, at, body in rows:
@@ -74,7 +114,7 @@ class ReadingOutbox:
             }
             if fields:
                 entries.append(Entry(number, source.kind, tags, fields, at))
-        return Taken(entries, rows[-1][0] if rows else cursor, len(rows) == limit)
+        return entries, _Last(rows[-1][0], len(rows) == limit) if rows else None
 
     def _source(self, connection: sqlite3.Connection, number: int) -> tuple[Source, Mapping[str, str]]:
         """A source and its tags; they never change, so they are read once."""
@@ -87,40 +127,51 @@ class ReadingOutbox:
         tags = {"building": source.building, "space": source.space, "device": source.device}
         return {**self._site_tags, **tags}
 
-    async def accept(self, destination: str, cursor: int, sent: int) -> None:
-        """Moves the cursor, durably."""
-        await self._database.run(
-            lambda connection: connection.execute(
-                "INSERT INTO cursors VALUES(?1,?2,?3) ON CONFLICT(destination) DO UPDATE"
-                " SET position=?2, sent=sent+?3",
-                (destination, cursor, sent),
-            )
-        )
+    async def accept(self, destination: str, cursor: int, sent: int, behind: int | None = None) -> None:
+        """See the protocol."""
+        await self._database.run(lambda c: cursors.accept(c, destination, behind, cursor, sent))
 
     async def park(self, destination: str, entry: Entry, line: str, status: int, reason: str) -> None:
         """Sets one refused entry aside."""
         await self._park(self.name, destination, entry, line, status, reason)
 
     async def backlog(self, destination: str) -> Backlog:
-        """Moments behind the cursor; the oldest one's time."""
+        """Moments that are not held; the oldest one's time."""
 
         def look(connection: sqlite3.Connection) -> Backlog:
-            cursor = position(connection, destination)
+            held = cursors.held(connection, destination)
             (last,) = connection.execute(
                 f"SELECT max(coalesce((SELECT max(id) FROM moments), 0), {catalogue.SEALED})"
             ).fetchone()
-            if last <= cursor:
+            lacking = held.lacking(last)
+            if not lacking:
                 return Backlog(0, None)
             # of a sealed run its first instant is known: the true one is at most a run later
             (oldest,) = (
                 connection.execute(
-                    "SELECT first_at FROM batches WHERE last_id > ? ORDER BY last_id LIMIT 1", (cursor,)
+                    "SELECT first_at FROM batches WHERE last_id > ? ORDER BY last_id LIMIT 1",
+                    (held.position,),
                 ).fetchone()
                 or connection.execute(
-                    "SELECT at FROM moments WHERE id > ? ORDER BY id LIMIT 1", (cursor,)
+                    "SELECT at FROM moments WHERE id > ? ORDER BY id LIMIT 1", (held.position,)
                 ).fetchone()
             )
             # Ids grow by one; what retention took from behind the cursor was counted as lost then.
-            return Backlog(last - cursor, oldest)
+            return Backlog(lacking, oldest)
 
         return await self._database.read(look)
+
+
+def _behind_first(connection: sqlite3.Connection, front: int, since: Millis) -> int:
+    """The id before the first one behind `front` that came in from `since` on; ids grow with the
+    time of receiving, but where the clock was set."""
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM moments").fetchone()
+    low, high = front, max(front, last)
+    while low < high:
+        middle = (low + high) // 2
+        number, received = connection.execute(_FOLLOWING, (middle,)).fetchone()
+        if received < since:
+            low = number
+        else:
+            high = middle
+    return low

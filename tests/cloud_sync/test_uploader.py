@@ -69,7 +69,7 @@ async def test_nothing_waiting_makes_no_write_and_waits_the_interval():
 
 async def test_rows_that_are_never_sent_are_stepped_over():
     class Skipping(MemoryOutbox):
-        async def take(self, destination, limit):
+        async def take(self, destination, limit, since=None):
             return Taken([], 7, False)
 
     outbox = Skipping("readings")
@@ -286,11 +286,11 @@ async def test_an_outbox_that_fails_to_accept_is_asked_again_without_a_second_wr
     class Stubborn(MemoryOutbox):
         fails = 1
 
-        async def accept(self, destination, cursor, sent):
+        async def accept(self, *args):
             if self.fails:
                 self.fails -= 1
                 raise OSError("disk full")
-            await super().accept(destination, cursor, sent)
+            await super().accept(*args)
 
     outbox = Stubborn("readings", meters(10))
     district = FakeDistrict()
@@ -332,3 +332,110 @@ async def test_a_rejection_is_not_an_error_of_the_step():
     await uploader_for(district, outbox).step()
     assert outbox.parked[1].reason == "unable to parse"
     assert outbox.cursor == 1
+
+
+MINUTE = 60_000
+
+
+def aged(count, minutes, first=1):
+    """Entries that came in so many minutes before START."""
+    return [
+        Entry(n, "meter", {"device": "em-1"}, {"v": float(n)}, START - minutes * MINUTE + n)
+        for n in range(first, first + count)
+    ]
+
+
+def order(district):
+    """The values in the order of writing, of readings as numbers and of alarms as "alarm"."""
+    lines = [line for body in district.bodies for line in body.decode().split("\n")]
+    return [
+        "alarm" if line.startswith("alarm") else int(float(line.split("v=")[1].split()[0])) for line in lines
+    ]
+
+
+async def test_after_an_outage_alarms_leave_first_then_the_last_ten_minutes_then_the_oldest():
+    readings = MemoryOutbox("readings", aged(20, 300) + aged(20, 9, first=21), live=True)
+    alarms = MemoryOutbox("alarms", meters(3, measurement="alarm"), live=True)
+    district = FakeDistrict()
+    uploader = uploader_for(district, alarms, readings, max_lines=10)
+    await drain(uploader)
+    assert order(district) == ["alarm"] * 3 + [*range(21, 41), *range(1, 21)]
+    assert readings.held == (40, ())
+    assert readings.sent == 40
+
+
+async def test_what_comes_in_while_a_backlog_drains_leaves_before_its_next_batch():
+    readings = MemoryOutbox("readings", aged(40, 300), live=True)
+    district = FakeDistrict()
+    uploader = uploader_for(district, readings, max_lines=10)
+    assert await uploader.step()
+    readings.entries += aged(1, 0, first=41)
+    assert await uploader.step()
+    assert order(district)[10] == 41
+    await drain(uploader)
+    assert sorted(order(district)) == list(range(1, 42))
+
+
+async def test_a_paused_backlog_does_not_hold_up_what_is_urgent():
+    class Slow(FakeDistrict):
+        async def write(self, lines):
+            await asyncio.sleep(0.05)
+            await super().write(lines)
+
+    readings = MemoryOutbox("readings", aged(40, 300), live=True)
+    district = Slow()
+    uploader = uploader_for(district, readings, max_lines=10, drain=0.001, interval="1s")
+    assert await uploader.step()
+    assert uploader.delay() == 5.0, "the pause is 50 s, but live data is looked for every 5 s"
+    readings.entries += aged(1, 0, first=41)
+    await uploader.step()
+    assert order(district) == [*range(1, 11), 41]
+
+
+async def test_after_an_outage_the_backlog_begins_within_the_spread_and_live_data_at_once():
+    readings = MemoryOutbox("readings", aged(10, 300) + aged(10, 1, first=11), live=True)
+    district = FakeDistrict()
+    district.orders += [Ordered(Unreachable("reset"))] * 3
+    uploader = uploader_for(district, readings, spread="1h")
+    for _ in range(3):
+        with pytest.raises(Unreachable):
+            await uploader.step()
+    assert await uploader.step(), "the backlog waits"
+    assert order(district)[-10:] == list(range(11, 21))
+    assert readings.held.top == 20
+    assert readings.cursor == 0
+    uploader.kick()
+    await drain(uploader)
+    assert readings.held == (20, ())
+
+
+async def test_a_server_that_asked_for_patience_is_asked_more_step_by_step():
+    district = FakeDistrict()
+    district.orders += [Ordered(Throttled("wait", 503, None))] * 6
+    uploader = uploader_for(
+        district, MemoryOutbox("readings", meters(100)), max_lines=10, retry_min="1s", retry_max="5m"
+    )
+    for _ in range(6):
+        with pytest.raises(Throttled):
+            await uploader.step()
+    waits = []
+    for _ in range(10):
+        await uploader.step()
+        waits.append(uploader.delay())
+    assert max(waits[:5]) > 1.0
+    assert waits[5:9] == [0.0] * 4
+
+
+async def test_a_blocked_destination_does_not_hold_up_another():
+    outboxes = MemoryOutbox("readings", meters(20)), MemoryOutbox("readings", meters(20))
+    blocked, free = FakeDistrict(), FakeDistrict()
+    blocked.orders += [Ordered(Blocked("unauthorized", 401))] * 50
+    uploaders = [uploader_for(blocked, outboxes[0]), uploader_for(free, outboxes[1])]
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(uploader.run()) for uploader in uploaders]
+        while outboxes[1].cursor < 20:
+            await asyncio.sleep(0.005)
+        for task in tasks:
+            task.cancel()
+    assert outboxes[0].cursor == 0
+    assert len(free.held) == 20

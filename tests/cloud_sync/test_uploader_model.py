@@ -57,6 +57,7 @@ actions = st.one_of(
     st.tuples(st.just("step"), st.integers(1, 4)),
     st.tuples(st.just("crash"), st.sampled_from(["now", "at_park", "at_accept"])),
     st.tuples(st.just("kick"), st.none()),
+    st.tuples(st.just("minutes"), st.sampled_from([1, 7, 15, 45, -30])),
 )
 
 
@@ -65,7 +66,8 @@ class World:
 
     def __init__(self, digest, refuse_with):
         self.alarms = CrashingOutbox("alarms")
-        self.readings = CrashingOutbox("readings")
+        self.readings = CrashingOutbox("readings", live=True)
+        self.now = START
         self.district = FakeDistrict(
             poison=lambda point: point.fields.get("poison") is True, digest=digest, refuse_with=refuse_with
         )
@@ -75,7 +77,7 @@ class World:
     def restart(self):
         settings = destination(max_lines=50)
         self.uploader = Uploader(
-            settings, (self.alarms, self.readings), self.district, lambda: START, Random(7)
+            settings, (self.alarms, self.readings), self.district, lambda: self.now, Random(7)
         )
 
     def ingest(self, outbox, count, poison=False):
@@ -83,7 +85,7 @@ class World:
             self.count += 1
             fields = {"v": float(self.count), **({"poison": True} if poison else {})}
             outbox.append(
-                f"d{self.count % 7}" if not poison else f"p{self.count}", START + self.count, fields
+                f"d{self.count % 7}" if not poison else f"p{self.count}", self.now + self.count, fields
             )
 
     async def step(self):
@@ -113,6 +115,8 @@ class World:
                 self.restart()
             case "crash":
                 setattr(self.readings, f"crash_{detail}", True)
+            case "minutes":  # pass, or the clock is set back
+                self.now += detail * 60_000
             case "kick":
                 self.uploader.kick()
 
@@ -129,7 +133,7 @@ class World:
             poison = {entry.id for entry in outbox.entries if "poison" in entry.fields}
             assert set(outbox.parked) == poison
             assert outbox.sent == len(outbox.entries) - len(poison)
-            assert outbox.cursor == len(outbox.entries)
+            assert outbox.held == (len(outbox.entries), ())
         good = {
             entry.at: entry.fields["v"]
             for outbox in (self.alarms, self.readings)
