@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cloud_sync.outbox import Backlog, Entry, Outbox, Taken
 from drivers.reading import Millis
 from edge.store import audit
 from edge.store import clock_segments as segments
-from edge.store.clock_segments import Segment
+from edge.store.clock_segments import Doubt, Segment
 from edge.store.database import Database
 from edge.synchronised import ClockReading, ClockState, wall_and_uptime
 
@@ -90,6 +90,14 @@ class ClockWatch:
         """The first alarm transition that must not leave yet."""
         return min((s.transition for s in self._open), default=None) if self.holding else None
 
+    def moment_doubts(self) -> Sequence[Doubt]:
+        """Moments whose times are not exact."""
+        return segments.doubts(self._known, [s.moment for s in self._known])
+
+    def transition_doubts(self) -> Sequence[Doubt]:
+        """Alarm transitions whose times are not exact."""
+        return segments.doubts(self._known, [s.transition for s in self._known])
+
     async def start(self) -> None:
         """Finds out how this run's clock stands to the last one's, and repairs what can be repaired.
         While the disk refuses nothing is known and nothing held."""
@@ -141,8 +149,11 @@ class ClockWatch:
             moved = await self._telemetry.run(
                 lambda c, s=segment, span=moments, by=by: segments.move_moments(c, s, span, by)  # type: ignore[misc]
             )
+            guessed = segment.boot != now.boot
             moved += await self._core.run(
-                lambda c, s=segment, span=transitions, by=by: segments.move_transitions(c, s, span, by)  # type: ignore[misc]
+                lambda c, s=segment, span=transitions, by=by, guessed=guessed: (  # type: ignore[misc]
+                    segments.move_transitions(c, s, span, by, estimated=guessed)
+                )
             )
             self.moved += moved
             _LOG.warning("%d rows were dated by a wrong clock; moved by %.1f s", moved, by / 1000)
@@ -182,27 +193,40 @@ def _step_row(before: Millis, now: ClockReading) -> audit.AuditRow:
     )  # fmt: skip
 
 
-class HeldOutbox:
-    """An outbox that gives nothing from a certain entry on, while the clock is doubted."""
+def marked(entry: Entry, doubts: Sequence[Doubt]) -> Entry:
+    """An entry with a field `tq` where its time is not exact; its series and time stay as they are."""
+    for doubt in doubts:
+        if doubt.first <= entry.id < doubt.behind:
+            return entry._replace(fields={**entry.fields, "tq": float(doubt.quality)})
+    return entry
 
-    def __init__(self, inner: Outbox, first_held: Callable[[], int | None]) -> None:
+
+class HeldOutbox:
+    """An outbox that gives nothing from a certain entry on, while the clock is doubted, and marks
+    entries whose time is not exact."""
+
+    def __init__(
+        self, inner: Outbox, first_held: Callable[[], int | None], doubts: Callable[[], Sequence[Doubt]]
+    ) -> None:
         self._inner = inner
         self._first_held = first_held
+        self._doubts = doubts
         self.name = inner.name
 
-    async def take(self, destination: str, limit: int) -> Taken:
+    async def take(self, destination: str, limit: int, since: Millis | None = None) -> Taken:
         """See the protocol."""
-        taken = await self._inner.take(destination, limit)
+        taken = await self._inner.take(destination, limit, since)
         held = self._first_held()
-        if held is None or taken.cursor < held:
-            return taken
-        entries = [entry for entry in taken.entries if entry.id < held]
-        cursor = max(entries[-1].id if entries else 0, held - 1)
-        return Taken(entries, cursor, False)
+        if held is not None and taken.cursor >= held:
+            entries = [entry for entry in taken.entries if entry.id < held]
+            taken = Taken(entries, max(held - 1, taken.behind or 0), False, taken.behind)
+        if doubts := self._doubts():
+            return taken._replace(entries=[marked(entry, doubts) for entry in taken.entries])
+        return taken
 
-    async def accept(self, destination: str, cursor: int, sent: int) -> None:
+    async def accept(self, destination: str, cursor: int, sent: int, behind: int | None = None) -> None:
         """See the protocol."""
-        await self._inner.accept(destination, cursor, sent)
+        await self._inner.accept(destination, cursor, sent, behind)
 
     async def park(self, destination: str, entry: Entry, line: str, status: int, reason: str) -> None:
         """See the protocol."""

@@ -34,12 +34,14 @@ class Recorder:
         clock: Callable[[], Millis],
         *,
         loaded: bool = True,
+        stored: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._store = store
         self._group_s = group_ms / 1000
         self._clock = clock
         self._loaded = loaded
+        self._stored = stored
         self._held: list[Reading] = []
         self.dropped = 0
         self.last_error = ""
@@ -89,6 +91,7 @@ class Recorder:
             if self.last_error:
                 _LOG.info("readings are stored again")
             self.last_error = ""
+            self._stored()
 
     def _keep(self, group: list[Reading], error: sqlite3.OperationalError) -> None:
         self._held = group + self._held

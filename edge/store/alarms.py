@@ -4,7 +4,7 @@ the pushes that follow from it, all in the transaction of the transition."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +13,7 @@ import msgspec
 from cloud_sync.outbox import Backlog, Entry, Taken
 from drivers.reading import Millis, Value
 from edge.store.database import Database
+from edge.store.findings import keep_findings
 from rules.alarm import AlarmState, Change, Condition, Transition
 
 SCHEMA: tuple[str, ...] = (
@@ -83,7 +84,7 @@ def _load(text: str) -> AlarmState:
     known = {field.name for field in fields(AlarmState)}
     raw: dict[str, Any] = {k: v for k, v in msgspec.json.decode(text).items() if k in known}
     raw["condition"] = Condition(raw["condition"])
-    for name in ("raises", "sightings", "timers"):
+    for name in ("raises", "sightings", "timers", "interlocks"):
         raw[name] = tuple(raw.get(name, ()))
     # Before this was kept, every raise was told.
     raw.setdefault("told", raw["condition"] in (Condition.ACTIVE, Condition.CLEARING))
@@ -95,29 +96,37 @@ class AlarmStore:
 
     def __init__(self, core: Database) -> None:
         self._core = core
+        self._new: Callable[[Sequence[Push]], None] = lambda pushes: None
+
+    def tell_of_pushes(self, new: Callable[[Sequence[Push]], None]) -> None:
+        """From now on `new` gets pushes that were stored for the first time, once they are durable."""
+        self._new = new
 
     async def states(self) -> list[AlarmState]:
         """The persisted state of every rule instance, for the engine's start."""
         return await self._core.read(
-            lambda c: [_load(row[0]) for row in c.execute("SELECT state FROM alarm_state")]
+            lambda c: [_load(row[0]) for row in c.execute("SELECT state FROM alarm_state")], patient=True
         )
 
-    async def save(self, transitions: Sequence[Transition], pushes: Sequence[Push] = ()) -> None:
-        """Stores transitions, their states and their pushes in one durable commit."""
+    async def save(
+        self,
+        transitions: Sequence[Transition],
+        pushes: Sequence[Push] = (),
+        also: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        """Stores transitions, their states and their pushes in one durable commit, and what `also` stores
+        with them."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> list[Push]:
             for transition in transitions:
                 _save(connection, transition)
-            connection.executemany(
-                "INSERT INTO push VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
-                [
-                    (p.id, p.occurrence, p.channel, p.priority, p.body, p.created_at, p.due_at,
-                     p.attempts, p.state, p.settled_at, p.detail)
-                    for p in pushes
-                ],
-            )  # fmt: skip
+            new = [push for push in pushes if _is_new(connection, push)]
+            if also is not None:
+                also(connection)
+            return new
 
-        await self._core.run(work)
+        if new := await self._core.run(work):
+            self._new(new)
 
     async def occurrences(self, *, only_open: bool, limit: int = 1000) -> list[AlarmState]:
         """Occurrences, newest first."""
@@ -168,23 +177,39 @@ class AlarmStore:
 
         return await self._core.read(look)
 
-    async def due_pushes(self, now: Millis, limit: int = 50) -> list[Push]:
-        """Pending pushes whose time has come, the most urgent first."""
+    async def due_pushes(self, now: Millis, limit: int = 50, but: Collection[str] = ()) -> list[Push]:
+        """Pending pushes whose time has come, the most urgent first; none of the channels `but`."""
+        names, marks = tuple(but), ",".join("?" * len(but))
         return await self._core.read(
             lambda c: [
                 Push(*row)
                 for row in c.execute(
-                    "SELECT * FROM push WHERE state='pending' AND due_at<=?"
+                    f"SELECT * FROM push WHERE state='pending' AND due_at<=? AND channel NOT IN ({marks})"
                     " ORDER BY priority, created_at LIMIT ?",
-                    (now, limit),
+                    (now, *names, limit),
                 )
             ]
         )
 
-    async def next_push_due(self) -> Millis | None:
-        """When the next pending push is due."""
+    async def next_push_due(self, but: Collection[str] = ()) -> Millis | None:
+        """When the next pending push is due, those of the channels `but` left out."""
+        names, marks = tuple(but), ",".join("?" * len(but))
         return await self._core.read(
-            lambda c: c.execute("SELECT min(due_at) FROM push WHERE state='pending'").fetchone()[0]
+            lambda c: c.execute(
+                f"SELECT min(due_at) FROM push WHERE state='pending' AND channel NOT IN ({marks})", names
+            ).fetchone()[0]
+        )
+
+    async def failing_channels(self) -> dict[str, Millis]:
+        """Channels that have refused for good and taken nothing since: when the first of it was."""
+        return await self._core.read(
+            lambda c: dict(
+                c.execute(
+                    "SELECT channel, min(settled_at) FROM push WHERE state='failed' AND settled_at >"
+                    " coalesce((SELECT max(settled_at) FROM push AS d WHERE d.channel=push.channel"
+                    " AND d.state='delivered'), 0) GROUP BY channel"
+                ).fetchall()
+            )
         )
 
     async def keep_push(self, push: Push) -> None:
@@ -197,24 +222,35 @@ class AlarmStore:
             )
         )  # fmt: skip
 
-    async def settle_push(self, push: Push) -> None:
-        """Stores the outcome of an attempt (state, attempts, due_at, detail)."""
+    async def settle_pushes(self, pushes: Sequence[Push]) -> None:
+        """Stores the outcome of an attempt (state, attempts, due_at, detail), of all in one commit."""
         await self._core.run(
-            lambda c: c.execute(
+            lambda c: c.executemany(
                 "UPDATE push SET due_at=?, attempts=?, state=?, settled_at=?, detail=? WHERE id=?",
-                (push.due_at, push.attempts, push.state, push.settled_at, push.detail, push.id),
+                [(p.due_at, p.attempts, p.state, p.settled_at, p.detail, p.id) for p in pushes],
             )
         )
 
 
+def _is_new(connection: sqlite3.Connection, p: Push) -> bool:
+    """Stores a push; False when it stands there already, and then it stays as it is."""
+    row = (p.id, p.occurrence, p.channel, p.priority, p.body, p.created_at, p.due_at, p.attempts, p.state,
+           p.settled_at, p.detail)  # fmt: skip
+    insert = "INSERT INTO push VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+    return connection.execute(insert, row).rowcount > 0
+
+
 def _save(connection: sqlite3.Connection, transition: Transition) -> None:
     state, text = transition.state, _dump(transition.state)
+    keep_findings(connection, transition)
     if transition.change is Change.CLOSED and state.condition is Condition.NORMAL:
         connection.execute("DELETE FROM alarm_state WHERE rule=? AND scope=?", (state.rule, state.scope))
     else:
         connection.execute(
             "INSERT OR REPLACE INTO alarm_state VALUES(?,?,?)", (state.rule, state.scope, text)
         )
+    if state.silent:
+        return
     if state.occurrence and state.raised_at is not None:
         connection.execute(
             "INSERT OR REPLACE INTO occurrence VALUES(?,?,?,?,?,?,?)",
@@ -254,8 +290,8 @@ class AlarmOutbox:
         self._core = core
         self._site_tags = dict(site_tags)
 
-    async def take(self, destination: str, limit: int) -> Taken:
-        """See `cloud_sync.outbox.Outbox`."""
+    async def take(self, destination: str, limit: int, since: Millis | None = None) -> Taken:
+        """See `cloud_sync.outbox.Outbox`; all of it is urgent."""
 
         def look(connection: sqlite3.Connection) -> Taken:
             cursor = self._position(connection, destination)
@@ -297,8 +333,8 @@ class AlarmOutbox:
         ).fetchone()
         return row[0] if row else 0
 
-    async def accept(self, destination: str, cursor: int, sent: int) -> None:
-        """Moves the cursor, durably."""
+    async def accept(self, destination: str, cursor: int, sent: int, behind: int | None = None) -> None:
+        """See the protocol; nothing is taken out of turn."""
         await self._core.run(
             lambda c: c.execute(
                 "INSERT INTO cursors VALUES('alarms',?1,?2,?3) ON CONFLICT(stream, destination) DO UPDATE"
@@ -355,6 +391,11 @@ class Quarantine:
                 )
             ]
         )
+
+    async def entries(self, stream: str, destination: str) -> Sequence[int]:
+        """The ids of all parked entries of a stream."""
+        query = "SELECT entry FROM quarantine WHERE stream=? AND destination=?"
+        return await self._core.read(lambda c: [row[0] for row in c.execute(query, (stream, destination))])
 
     async def count(self, destination: str) -> int:
         """How many are parked."""

@@ -34,3 +34,49 @@ class Slice(NamedTuple):
     entries: list[Outgoing]
     cursor: int
     damaged: int
+
+
+class SeriesSum(NamedTuple):
+    """What a series holds of a time: how many good values and, of numbers, what they add up to.
+    `source` is an index into the answer's sources, `point` one into its points."""
+
+    source: int
+    point: int
+    number: int
+    total: float | None
+
+
+class Sums(NamedTuple):
+    """Sums of all series of a time; `complete` when raw values of all of it are kept."""
+
+    sources: list[Source]
+    series: list[SeriesSum]
+    complete: bool
+
+
+class Figures(NamedTuple):
+    """What a point's values of an hour come to."""
+
+    number: int
+    least: float
+    most: float
+    mean: float
+    last: float
+
+
+class Hour(NamedTuple):
+    """One hour of a device, by point; `source` is an index into the answer's sources."""
+
+    source: int
+    at: Millis
+    points: dict[str, Figures]
+
+
+class Hours(NamedTuple):
+    """Hours that something was stored of behind a cursor, made anew from all that is stored of them.
+    The sources are without their points."""
+
+    sources: list[Source]
+    hours: list[Hour]
+    cursor: int
+    more: bool

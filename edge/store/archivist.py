@@ -13,27 +13,37 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from drivers.reading import Millis
-from edge.store import archive, catalogue
+from edge.store import archive, catalogue, cursors, spans
+from edge.store.ballast import SIZE
 from edge.store.catalogue import DAY_MS, PARTS, Batch, Day, Policy
+from edge.store.cursors import Held
 from edge.store.database import Database
 from edge.store.helper import Helper
-from edge.store.readings import position
 
 _LOG = logging.getLogger(__name__)
 
 HOUR = 3_600_000
-EVERY_S = 60.0
+EVERY_S, PEEK_S = 60.0, 10.0
+"""A round once a minute; a file that refuses to be written is noticed sooner."""
 WORK_LIMIT_S = 600.0
 DELETE_ROWS = 5_000
 BREATH_S = 0.02
 """Between two steps of a longer deletion, so that readings are stored in between."""
 MEASURED_DAYS = 7
+TURNOVER_DAYS = 2.0
+"""A store that has given up days and has room for fewer than this lives from giving up more."""
 FULL_SHARE = 0.95
 """From this share of the volume on the store gives up what it may, whatever its own budget says."""
+LEAST_SPARE = 2 * SIZE
+"""And where less than this is free: readings are refused before (`edge.store.folder`)."""
+IDLE_SHARE = 4
+"""Free pages of the hot file beyond this part of the budget are given back to the volume."""
+GIVE_BACK_PAGES = 2_000
 
 Shed = Literal["raw_held", "raw_unsent", "minutes"]
 
@@ -66,7 +76,8 @@ class Occupancy:
 def spare_bytes(folder: Path) -> int:
     """What may be written on a folder's volume until it is too full; negative when it is."""
     volume = os.statvfs(folder)
-    return round((volume.f_bavail - volume.f_blocks * (1 - FULL_SHARE)) * volume.f_frsize)
+    reserve = max(volume.f_blocks * volume.f_frsize * (1 - FULL_SHARE), LEAST_SPARE)
+    return round(volume.f_bavail * volume.f_frsize - reserve)
 
 
 class Archivist:
@@ -99,7 +110,10 @@ class Archivist:
             await self.recover()
             while True:
                 await self._attempt()
-                await asyncio.sleep(EVERY_S)
+                waited = 0.0
+                while waited < EVERY_S and not (self._database.error and waited):
+                    await asyncio.sleep(PEEK_S)
+                    waited += PEEK_S
         finally:
             await self.close()
 
@@ -148,14 +162,19 @@ class Archivist:
 
     async def step(self) -> None:
         """Seals, rolls up and gives up what is due. Raises sqlite3.DatabaseError where the disk refuses."""
+        try:
+            await self._shrink()
+        finally:  # on a full disk that fails, and this makes the room for it
+            await self._fit()
+            await self._measure()
+
+    async def _shrink(self) -> None:
         if not self._held():
             while await self._seal():
-                await self._delete_sealed()
+                pass
             await self._delete_sealed()
         await self._roll_up()
         await self._retire()
-        await self._fit()
-        await self._measure()
 
     async def _seal(self) -> bool:
         keeping = self._keeping
@@ -173,10 +192,15 @@ class Archivist:
         return True
 
     async def _delete_sealed(self) -> None:
+        if not await self._database.read(catalogue.has_sealed_rows):
+            return
+        if await self._database.run(spans.drop_sealed):
+            return
         deleted = DELETE_ROWS
         while deleted == DELETE_ROWS:
             deleted = await self._database.run(lambda c: catalogue.delete_sealed(c, DELETE_ROWS))
             await asyncio.sleep(BREATH_S)
+        await self._database.run(spans.forget_sealed)
 
     async def _roll_up(self) -> None:
         """Every day behind which another one has begun is complete."""
@@ -190,17 +214,19 @@ class Archivist:
         """Raw values older than `keep_raw` go when every destination holds them."""
         before = self._clock() - self._keeping.keep_raw
         held = await self._held_by_all()
-        for day in await self._database.read(catalogue.days):
-            if day.raw and day.rolled and day.last_id <= held and _end(day) <= before:
+        for day in _held_days(await self._database.read(catalogue.days), held):
+            if _end(day) <= before:
                 await self._drop_raw(day, minutes=False)
 
     async def _fit(self) -> None:
         """Gives up in the stated order until everything fits into the budget."""
+        if await asyncio.to_thread(self._too_full):
+            await self._give_back()
         while await asyncio.to_thread(self._too_full):
             held = await self._held_by_all()
             days = await self._database.read(catalogue.days)
             raw = [day for day in days if day.raw and day.rolled]
-            sent = [day for day in raw if day.last_id <= held]
+            sent = _held_days(days, held)
             if sent:
                 await self._drop_raw(sent[0], minutes=False, shed="raw_held")
             elif raw:
@@ -211,12 +237,25 @@ class Archivist:
             else:
                 return
 
+    async def _give_back(self) -> None:
+        """Folds the hot file's log, and makes the file smaller where it has grown far beyond what it needs:
+        before anything is lost."""
+        await self._database.fold()
+        size, free = await self._database.read(_pages)
+        excess = free - self._keeping.max_bytes // IDLE_SHARE // size
+        while excess > 0:
+            pages = min(excess, GIVE_BACK_PAGES)
+            await self._database.run(partial(_vacuum, pages=pages))
+            excess -= pages
+            await self._database.fold()
+            await asyncio.sleep(BREATH_S)
+
     def _too_full(self) -> bool:
         return archive.used(self._data) > self._keeping.max_bytes or self._spare(self._data) < 0
 
-    async def _held_by_all(self) -> int:
-        def look(connection: sqlite3.Connection) -> int:
-            return min((position(connection, name) for name in self._destinations), default=1 << 62)
+    async def _held_by_all(self) -> Held:
+        def look(connection: sqlite3.Connection) -> Held:
+            return cursors.common([cursors.held(connection, name) for name in self._destinations])
 
         return await self._database.read(look)
 
@@ -229,7 +268,9 @@ class Archivist:
             if shed is not None:
                 catalogue.count_shed(connection, shed, day.points, size)
             if shed == "raw_unsent":  # no destination waits for what is gone
-                connection.execute("UPDATE cursors SET position=max(position, ?)", (day.last_id,))
+                cursors.give_up(connection, day.last_id)
+                for name in self._destinations:  # one that was never reached has no cursor yet
+                    cursors.accept(connection, name, None, day.last_id, 0)
 
         await self._note(note, path)
         if shed is not None:
@@ -253,7 +294,7 @@ class Archivist:
             if self._spare(self._data) >= 0:
                 raise
             await asyncio.to_thread(path.unlink, missing_ok=True)
-            await self._database.run(note)
+            await self._database.run(note, leave_room=False)
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _measure(self) -> None:
@@ -275,10 +316,34 @@ def _occupancy(data: Path, budget: int, days: Sequence[Day], shed: Mapping[Shed,
         per_day = size / calendar
         points = sum(day.points for day in complete)
         per_point = size / points if points else None
-        left = 0.0 if shed else max(0.0, (budget - used) / per_day)
+        left = max(0.0, (budget - used) / per_day)
+        if shed and left < TURNOVER_DAYS:
+            left = 0.0
     return Occupancy(
         used, budget, min((day.first_at for day in raw), default=None), per_day, left, per_point, dict(shed)
     )
+
+
+def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Bytes of a page, and how many are free."""
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return int(size), int(free)
+
+
+def _vacuum(connection: sqlite3.Connection, pages: int) -> None:
+    for _ in range(pages):  # each step of the statement gives one page back, and only the first is made
+        connection.execute("PRAGMA incremental_vacuum(1)").fetchall()
+
+
+def _held_days(days: Sequence[Day], held: Held) -> list[Day]:
+    """The rolled-up days with raw values of which nothing waits any more."""
+    befores = [0, *(day.last_id for day in days)]
+    return [
+        day
+        for before, day in zip(befores, days, strict=False)
+        if day.raw and day.rolled and held.covers(before, day.last_id)
+    ]
 
 
 def _end(day: Day) -> Millis:

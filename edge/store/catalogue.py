@@ -206,6 +206,12 @@ def _later(a: Newest | None, b: Newest | None) -> Newest | None:
     return b if b[0] >= a[0] else a
 
 
+def has_sealed_rows(connection: sqlite3.Connection) -> bool:
+    """Whether hot rows are there that are sealed."""
+    (found,) = connection.execute(f"SELECT coalesce(min(id), 1 << 62) <= {SEALED} FROM moments").fetchone()
+    return bool(found)
+
+
 def delete_sealed(connection: sqlite3.Connection, limit: int) -> int:
     """Removes hot rows that are sealed, a bounded number; how many."""
     return connection.execute(

@@ -20,6 +20,10 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS clock_segments(
     repaired INTEGER NOT NULL DEFAULT 0)"""
 REPAIRS = "CREATE TABLE IF NOT EXISTS clock_repairs(segment INTEGER PRIMARY KEY)"
 """In the telemetry file: segments whose moments are dated anew, so that a kill repeats none."""
+EXACT, UNSYNCED, ESTIMATED = 0, 2, 4
+"""Qualities of a time, as the district is told them: 1 and 3 are not told apart from 0."""
+_REPAIRED, _ESTIMATED = 1, 2
+_LAST = 1 << 62
 KEPT = 200
 NEAR_MS = 1_500
 """Between two looks at the clock."""
@@ -27,7 +31,8 @@ NEAR_MS = 1_500
 
 class Segment(NamedTuple):
     """Rows from `moment` and `transition` on were dated with `offset` (ms); `ended` is the last wall
-    time seen before the clock was set, `None` when the run ended otherwise."""
+    time seen before the clock was set, `None` when the run ended otherwise. `estimated`: dated anew,
+    but by what lies around."""
 
     id: int
     boot: str
@@ -38,6 +43,22 @@ class Segment(NamedTuple):
     began: Millis
     ended: Millis | None
     repaired: bool
+    estimated: bool = False
+
+    @property
+    def time_quality(self) -> int:
+        """How its times are known: `EXACT`, `UNSYNCED` or `ESTIMATED`."""
+        if not self.doubtful:
+            return EXACT
+        return (ESTIMATED if self.estimated else EXACT) if self.repaired else UNSYNCED
+
+
+class Doubt(NamedTuple):
+    """Rows with ids in [first, behind) whose times are not exact, and how they are known."""
+
+    first: int
+    behind: int
+    quality: int
 
 
 class Span(NamedTuple):
@@ -55,7 +76,18 @@ def segments(connection: sqlite3.Connection) -> list[Segment]:
         " FROM clock_segments ORDER BY id"
     )
     return [
-        Segment(one[0], one[1], one[2], bool(one[3]), one[4], one[5], one[6], one[7], bool(one[8]))
+        Segment(
+            one[0],
+            one[1],
+            one[2],
+            bool(one[3]),
+            one[4],
+            one[5],
+            one[6],
+            one[7],
+            bool(one[8]),
+            one[8] == _ESTIMATED,
+        )
         for one in rows
     ]
 
@@ -122,13 +154,16 @@ def _behind_last_old(connection: sqlite3.Connection, segment: Segment, span: Spa
     return span.first if last is None else last + 1
 
 
-def move_transitions(connection: sqlite3.Connection, segment: Segment, span: Span, by: Millis) -> int:
+def move_transitions(
+    connection: sqlite3.Connection, segment: Segment, span: Span, by: Millis, *, estimated: bool
+) -> int:
     """Dates the alarm transitions of a segment anew and marks it repaired; how many."""
     moved = connection.execute(
         "UPDATE transition SET at=at+?1 WHERE id>=?2 AND id<?3 AND (?4 IS NULL OR at<=?4)",
         (by, *span, None if segment.ended is None or by <= 0 else segment.ended + NEAR_MS),
     ).rowcount
-    connection.execute("UPDATE clock_segments SET repaired=1 WHERE id=?", (segment.id,))
+    mark = _ESTIMATED if estimated else _REPAIRED
+    connection.execute("UPDATE clock_segments SET repaired=? WHERE id=?", (mark, segment.id))
     return moved
 
 
@@ -139,3 +174,12 @@ def spans(found: Sequence[Segment], moment: int, transition: int) -> dict[int, t
         s.id: (Span(s.moment, behind), Span(s.transition, behind_transition))
         for s, (behind, behind_transition) in zip(found, ends, strict=True)
     }
+
+
+def doubts(found: Sequence[Segment], firsts: Sequence[int]) -> list[Doubt]:
+    """The rows whose times are not exact, given the first row of each segment."""
+    return [
+        Doubt(first, behind, segment.time_quality)
+        for segment, first, behind in zip(found, firsts, [*firsts, _LAST][1:], strict=True)
+        if segment.time_quality != EXACT and behind > first
+    ]

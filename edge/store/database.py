@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import sqlite3
 import threading
@@ -114,14 +115,19 @@ class Database:
         migrate(connection, self.path, self._migrations)
         return connection
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, leave_room: bool = True) -> T:
         """Runs `work` in one transaction; durable when it returns, undone when it raises.
-        Raises sqlite3.OperationalError while the disk refuses."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work)
+        Raises sqlite3.OperationalError while the disk refuses. Without `leave_room` a file with a
+        floor may write below it: what notes that room was made."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writer, self._transact, work, leave_room
+        )
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs `work` on the reading connection; it sees the last commit."""
-        return await asyncio.get_running_loop().run_in_executor(self._reader, self._look, work)
+    async def read(self, work: Callable[[sqlite3.Connection], T], *, patient: bool = False) -> T:
+        """Runs `work` on the reading connection; it sees the last commit. What takes longer than
+        READ_LIMIT_S is interrupted (sqlite3.OperationalError), unless it is `patient`: a start waits
+        for what it needs, however slow the card is."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self._look, work, patient)
 
     async def fold(self) -> None:
         """Folds the log into the file and empties it, when no reader is in the way."""
@@ -157,12 +163,13 @@ class Database:
         if self._damaged is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._damaged, self.path, reason)
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _transact(self, work: Callable[[sqlite3.Connection], T], leave_room: bool) -> T:
         if self._condemned:
             raise Unusable(self.error)
         connection = self._writing()
         try:
-            self._leave_room()
+            if leave_room:
+                self._leave_room()
             result = self._with_ballast(connection, work)
         except sqlite3.IntegrityError:  # the work's own fault, not the file's
             raise
@@ -207,14 +214,14 @@ class Database:
         self._write_connection = connect(self.path, self._migrations)
         return self._write_connection
 
-    def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _look(self, work: Callable[[sqlite3.Connection], T], patient: bool = False) -> T:
         if self._stale_reader and self._write_connection is not None:
             self._read_connection = connect(self.path, self._migrations)
             self._stale_reader = False
         connection = self._read_connection
         if connection is None:
             raise sqlite3.ProgrammingError(f"{self.path} is not open")
-        end = time.monotonic() + READ_LIMIT_S
+        end = time.monotonic() + (math.inf if patient else READ_LIMIT_S)
         connection.set_progress_handler(lambda: time.monotonic() > end, 20_000)
         try:
             return work(connection)
@@ -266,12 +273,14 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Seq
         raise NewerSchema(f"{path} has schema {version}, this version knows {len(migrations)}")
     for number, statements in enumerate(migrations[version:], start=version + 1):
 
-        def step(connection: sqlite3.Connection, statements: Sequence[str] = statements) -> None:
+        def step(
+            connection: sqlite3.Connection, number: int = number, statements: Sequence[str] = statements
+        ) -> None:
             for statement in statements:
                 connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={number}")  # with them: a power cut undoes both
 
         transact(connection, step)
-        connection.execute(f"PRAGMA user_version={number}")
 
 
 def free_bytes(folder: Path) -> int:
@@ -293,6 +302,7 @@ def _tune(connection: sqlite3.Connection) -> sqlite3.Connection:
         "temp_store=MEMORY",
         "mmap_size=0",
         "trusted_schema=OFF",
+        "secure_delete=FAST",  # zeros over what was deleted, but no page written for them alone
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from drivers.reading import Millis
-from edge.store import sealing
-from edge.store.answers import Outgoing, Samples, Slice
+from edge.store import figures, sealing
+from edge.store.answers import Hours, Outgoing, Samples, Slice, Sums
 from edge.store.catalogue import Batch, Policy
 from edge.store.history import Snapshot
 from edge.store.sealing import Orphaned
@@ -44,6 +44,9 @@ class Server:
             "buckets": self.buckets,
             "outgoing": self.outgoing,
             "known": self.known,
+            "sums": self.sums,
+            "again": self.again,
+            "hours": self.hours,
         }
 
     def seal(self, now: Millis, keep: Millis, span: Millis) -> list[Batch]:
@@ -120,6 +123,25 @@ class Server:
                             if column.held(len(block))[place]
                         )
         return found
+
+    def sums(self, since: Millis, until: Millis, runs: figures.Runs, without: list[int]) -> Sums:
+        """See `figures.sums`."""
+        os.nice(max(0, _NICE - os.nice(0)))
+        with Snapshot(self._data) as snapshot:
+            return figures.sums(snapshot, since, until, runs, without)
+
+    def again(
+        self, device: str, since: Millis, until: Millis, runs: figures.Runs, without: list[int]
+    ) -> Slice:
+        """See `figures.again`."""
+        with Snapshot(self._data) as snapshot:
+            return figures.again(snapshot, device, since, until, runs, without)
+
+    def hours(self, behind: int, before: Millis, first_held: int | None) -> Hours:
+        """See `figures.hours`."""
+        os.nice(max(0, _NICE - os.nice(0)))
+        with Snapshot(self._data) as snapshot:
+            return figures.hours(snapshot, behind, before, first_held)
 
 
 def _samples(series: Series) -> Samples:

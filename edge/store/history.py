@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.reading import Millis
-from edge.store import archive, catalogue, moments
+from edge.store import archive, catalogue, moments, spans
 from edge.store.buckets import Buckets, decode_rollup, folded, joined, of_values
 from edge.store.catalogue import DAY_MS, Day
 from edge.store.columns import Block, DamagedBlock, Row, decode, gathered
@@ -40,6 +40,11 @@ class Snapshot:
         self.days = catalogue.days(self._hot)
         self.damaged = 0
 
+    @property
+    def data(self) -> Path:
+        """The folder."""
+        return self._data
+
     def __enter__(self) -> Snapshot:
         return self
 
@@ -52,15 +57,11 @@ class Snapshot:
 
     def first(self, device: str, point: str, since: Millis, until: Millis, limit: int) -> Series:
         """The first `limit` samples in [since, until), day by day until there are enough."""
-        hot = [
-            row
-            for number in moments.sources(self._hot, device)
-            for row in self._hot.execute("SELECT min(at), max(at) FROM moments WHERE source=?", (number,))
-            if row[0] is not None
-        ]
-        spans = [(row[0], row[1]) for row in hot] + [(d.first_at, d.last_at) for d in self.days if d.raw]
-        start = max(since, min((low for low, _ in spans), default=until))
-        end = min(until, max((high + 1 for _, high in spans), default=until))
+        hot = spans.bounds(self._hot)
+        reach = [] if hot is None else [hot]
+        reach += [(d.first_at, d.last_at) for d in self.days if d.raw]
+        start = max(since, min((low for low, _ in reach), default=until))
+        end = min(until, max((high + 1 for _, high in reach), default=until))
         parts, count = [], 0
         while start < end and count < limit:
             stop = min(end, (start // DAY_MS + 1) * DAY_MS)
@@ -126,9 +127,9 @@ class Snapshot:
 
     def _hot_rows(self, source: int, since: Millis, until: Millis) -> list[Row]:
         rows = self._hot.execute(
-            "SELECT id, at, received_at, body FROM moments"
-            " WHERE source=? AND at>=? AND at<? AND id>? ORDER BY at, id",
-            (source, since, until, self.sealed),
+            f"SELECT m.id, m.at, m.received_at, m.body FROM {spans.WITHIN}"
+            " AND m.source=:source AND m.id>:sealed ORDER BY m.at, m.id",
+            {"source": source, "since": since, "until": until, "sealed": self.sealed},
         )
         found = []
         for number, at, received_at, body in rows:
@@ -146,8 +147,8 @@ class Snapshot:
         for name in devices:
             yield from self._blocks(name, None, since, until, ())
 
-    def sealed_blocks(self, device: str, since: Millis, until: Millis) -> Iterator[SourceBlock]:
-        """A device's sealed blocks with all their columns that touch [since, until)."""
+    def sealed_blocks(self, device: str | None, since: Millis, until: Millis) -> Iterator[SourceBlock]:
+        """A device's sealed blocks, or all, with all their columns that touch [since, until)."""
         for day in (day for day in self.days if day.raw):
             if day.first_at < until and day.last_at >= since:
                 yield from self._of_day(day, device, since, until, lambda _: None, None)
@@ -259,9 +260,9 @@ class Snapshot:
                 except sqlite3.DatabaseError as error:
                     self._note(path, error)
         (hot,) = self._hot.execute(
-            "SELECT count(*) FROM moments m JOIN sources s ON s.id=m.source"
-            " WHERE m.at>=?1 AND m.at<?2 AND m.id>?3 AND (?4 IS NULL OR s.device=?4)",
-            (since, until, self.sealed, device),
+            f"SELECT count(*) FROM {spans.WITHIN} AND m.id>:sealed"
+            " AND (:device IS NULL OR m.source IN (SELECT id FROM sources WHERE device=:device))",
+            {"since": since, "until": until, "sealed": self.sealed, "device": device},
         ).fetchone()
         return total + int(hot)
 
@@ -279,6 +280,14 @@ class Snapshot:
 
     def batch(self, last_id: int, key: int) -> BatchRows:
         """All moments of one batch."""
+        return BatchRows(self.blocks_in(last_id, key))
+
+    def blocks_in(
+        self, last_id: int, key: int, since: Millis = LONG_AGO, until: Millis = FAR_OFF,
+        wanted: Callable[[Source], Collection[int] | None] = lambda _: None,
+    ) -> list[SourceBlock]:  # fmt: skip
+        """One batch's blocks that touch [since, until), in the order of storing, with the wanted columns;
+        none of a source of which none is wanted."""
         path = catalogue.raw_file(self._data, key)
         found: list[SourceBlock] = []
         try:
@@ -286,13 +295,18 @@ class Snapshot:
                 if connection is not None:
                     sources = archive.sources_in(connection)
                     for source, body in connection.execute(
-                        "SELECT source, body FROM chunks WHERE batch=?", (last_id,)
+                        "SELECT source, body FROM chunks"
+                        " WHERE batch=? AND first_at<? AND last_at>=? ORDER BY id",
+                        (last_id, until, since),
                     ):
-                        if (block := self._decoded(body, None)) is not None:
+                        columns = wanted(sources[source])
+                        if columns is not None and not columns:
+                            continue
+                        if (block := self._decoded(body, columns)) is not None:
                             found.append(SourceBlock(sources[source], block))
         except sqlite3.DatabaseError as error:
             self._note(path, error)
-        return BatchRows(found)
+        return found
 
     def hot(self, behind: int, since: Millis = LONG_AGO, until: Millis = FAR_OFF) -> Iterator[StoredRow]:
         """Hot moments behind an id with since <= at < until, in the order of storing."""

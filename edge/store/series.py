@@ -64,6 +64,11 @@ class BatchRows:
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def blocks(self) -> Sequence[SourceBlock]:
+        """The same moments, source by source."""
+        return self._blocks
+
     def place(self, cursor: int) -> int:
         """Where the first moment behind an id stands."""
         return int(np.searchsorted(self._ids, cursor, side="right"))

@@ -9,13 +9,16 @@ import pytest
 
 from edge.agent import CORE, TELEMETRY
 from edge.clock import now
-from edge.store.backup import BackupError, InUse, back_up, exclusive, nightlies, nightly, restore
+from edge.store.archivist import Archivist, Keeping
+from edge.store.backup import BackupError, InUse, back_up, exclusive, nightlies, nightly, restore, verify
+from edge.store.catalogue import DAY_MS
 from edge.store.database import connect
 from edge.store.folder import DataFolder
 from tests.support.damage import WAYS
 from tests.support.stores import core, reading, telemetry
 
 NAMES = ("core.db", "telemetry.db")
+BEGIN = 20_000 * DAY_MS
 
 
 async def test_a_backup_taken_in_use_comes_back_with_all_that_was_committed(tmp_path: Path) -> None:
@@ -80,3 +83,75 @@ async def test_seven_nightly_copies_stay_and_the_newest_fills_a_lost_file(tmp_pa
             folder = await DataFolder.open(tmp_path, CORE, TELEMETRY, now, lambda: None, stack)
             assert len(folder.findings) == 1
             assert await folder.core.read(lambda c: c.execute("SELECT name FROM api_tokens").fetchone()[0])
+
+
+async def sealed_days(data: Path, days: int, begin: int = 0) -> None:
+    """So many days of one point, sealed and rolled up but for the last."""
+    async with telemetry(data) as (database, store):
+        for day in range(begin, begin + days):
+            start = BEGIN + day * DAY_MS
+            await store.append(
+                [reading("env-1", "co2", 400.0 + n % 50, start + n * 60_000) for n in range(1440)], 0
+            )
+        at = BEGIN + (begin + days) * DAY_MS
+        keeper = Archivist(database, Keeping(400 * DAY_MS, 1 << 40), (), lambda: at, spare=lambda _: 1)
+        await keeper.step()
+        await keeper.close()
+
+
+async def test_sealed_days_come_back_and_unchanged_ones_are_linked_to_the_backup_before(
+    tmp_path: Path,
+) -> None:
+    data, shelf = tmp_path / "data", tmp_path / "shelf"
+    data.mkdir()
+    shelf.mkdir()
+    await sealed_days(data, 3)
+    told: list[tuple[str, int, int]] = []
+    first = back_up(data, shelf, ("telemetry.db",), BEGIN, lambda *one: told.append(one))
+    assert [name for name, _, _ in told] == list(verify(first))
+    assert told[-1][1] == told[-1][2] == sum(kept.bytes for kept in verify(first).values())
+    async with telemetry(data) as (_, store):
+        before = await store.history("env-1", "co2", 0, 1 << 60)
+    await sealed_days(data, 1, begin=3)
+    second = back_up(data, shelf, ("telemetry.db",), BEGIN + 1000)
+
+    def shared(name: str) -> bool:
+        return (first / name).stat().st_ino == (second / name).stat().st_ino
+
+    names = [f"history/raw-2024-10-0{n}.db" for n in (4, 5, 6, 7)]
+    assert [shared(name) for name in names[:2]] == [True, True]
+    assert set(verify(second)) == {"telemetry.db", "history/rollups-2024-10.db", *names}
+    assert not shared("history/rollups-2024-10.db"), "the month's rollups have grown"
+
+    assert set(restore(first, data, BEGIN + 2000)) == set(verify(first))
+    async with telemetry(data) as (_, store):
+        assert await store.history("env-1", "co2", 0, 1 << 60) == before
+    assert len(list(data.glob("history.before-*/raw-*.db"))) == 4, "what was there is set aside"
+
+
+async def test_a_spoilt_earlier_backup_is_not_linked_to(tmp_path: Path) -> None:
+    data, shelf = tmp_path / "data", tmp_path / "shelf"
+    data.mkdir()
+    shelf.mkdir()
+    await sealed_days(data, 2)
+    first = back_up(data, shelf, ("telemetry.db",), BEGIN)
+    spoilt = first / "history" / "raw-2024-10-04.db"
+    spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"!")
+    second = back_up(data, shelf, ("telemetry.db",), BEGIN + 1000)
+    assert "history/raw-2024-10-04.db" in verify(second)
+    with pytest.raises(BackupError, match="SHA-256"):
+        verify(first)
+
+
+async def test_a_backup_that_has_no_room_or_is_damaged_leaves_everything_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    await sealed_days(data, 2)
+    folder = back_up(data, tmp_path, ("telemetry.db",), BEGIN)
+    monkeypatch.setattr("edge.store.backup.free_bytes", lambda _: 1000)
+    there = sorted(path.name for path in data.rglob("*"))
+    with pytest.raises(BackupError, match="room"):
+        restore(folder, data, BEGIN)
+    assert [name for name in sorted(path.name for path in data.rglob("*")) if name != "lock"] == there
