@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from edge.config.models import WebSettings
 from edge.web.certificate import Certificate, own_certificate
 from edge.web.live import LiveHub
+from edge.web.patience import PatientProtocol
 
 STOP_S = 3
 """Requests under way get this long to end when the server stops."""
@@ -105,7 +106,7 @@ def is_loopback(host: str) -> bool:
 def _config(app: FastAPI, certificate: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=PatientProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

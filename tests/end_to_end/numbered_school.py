@@ -7,7 +7,7 @@ units sit behind Modbus TCP, four sensors speak MQTT. What was sent is in `ledge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,7 @@ class NumberedSchool:
     broker: Mosquitto
     ledger: Ledger
     bus: Bus
+    line: PtyLine
     plc: ModbusTcpServer
     publisher: MqttPublisher
 
@@ -149,6 +150,11 @@ class NumberedSchool:
             found.setdefault(row["device"], []).append(row["number"])
         return found
 
+    async def alarms(self, rule: str) -> list[dict[str, Any]]:
+        """All alarms of a rule, ended ones too."""
+        found = (await asyncio.to_thread(self.gateway.get, "/alarms", state="all"))["items"]
+        return [alarm for alarm in found if alarm["rule"] == rule]
+
     async def drained(self, within_s: float = 60.0) -> None:
         """Waits until nothing is pending."""
         async with asyncio.timeout(within_s):
@@ -166,8 +172,14 @@ async def numbered_school(
     rules: Mapping[str, Any] | None = None,
     notify: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
+    district_host: str = "127.0.0.1",
+    devices: Sequence[Mapping[str, Any]] = (),
+    profiles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[NumberedSchool]:
-    """Everything but the gateway runs; its configuration is written."""
+    """Everything but the gateway runs; its configuration is written, with the district at a host.
+
+    `devices`, of `profiles` of their own, stand in the configuration too, and the caller plays them.
+    """
     described = _devices()
     ledger = Ledger()
     played: dict[str, list[VirtualDevice]] = {"bus": [], "plc": [], "broker": []}
@@ -197,10 +209,11 @@ async def numbered_school(
                     {"id": "broker", "url": broker.url, "username": "gateway",
                      "password": {"secret": "mqtt"}},
                 ],
-                "devices": described,
+                "devices": [*described, *devices],
                 "store": {"group": "1s"},
                 "sync": [
-                    {"id": "district", "url": influx.url, "org": influx.org, "bucket": influx.bucket,
+                    {"id": "district", "url": influx.url.replace("127.0.0.1", district_host),
+                     "org": influx.org, "bucket": influx.bucket,
                      "token": {"secret": "influx"}, "interval": "500ms", "retry_max": "2s", "drain": 1.0}
                 ],
                 **({"notify": notify} if notify else {}),
@@ -208,12 +221,12 @@ async def numbered_school(
             }  # fmt: skip
             gateway = Gateway(
                 folder / "gateway", config, secrets={"mqtt": "g-secret", "influx": influx.token},
-                profiles=PROFILES, rules=rules,
+                profiles={**PROFILES, **(profiles or {})}, rules=rules,
             )  # fmt: skip
             async with asyncio.TaskGroup() as group:
                 publishing = group.create_task(publisher.run())
                 try:
-                    yield NumberedSchool(gateway, influx, broker, ledger, bus, plc, publisher)
+                    yield NumberedSchool(gateway, influx, broker, ledger, bus, line, plc, publisher)
                 finally:
                     gateway.close()
                     publishing.cancel()

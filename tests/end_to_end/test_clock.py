@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import time
+from collections import Counter
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.numbered_school import MEASUREMENT, numbered_school
+from tests.end_to_end.room import RULES, a_room
 from tests.support.facilities import needs
 from tests.support.lying_clock import LyingClock
 
@@ -112,3 +116,68 @@ async def test_a_boot_that_never_knew_the_time_is_dated_before_the_next(tmp_path
             assert earlier and all(at / 1000 <= time.time() - uptime + 2 for at in earlier)
         delivered = await school.delivered()
         assert len(delivered) == 12
+
+
+HOUR_S = 3_600
+LASTING = {
+    "rules": [
+        {
+            "id": "lasting", "scope": {"each": "classroom"},
+            "when": {"p": "co2", "op": "gt", "val": 400, "unit": "[ppm]"}, "for": "1h",
+            "nodata": {"then": "hold"},
+            "alarm": {
+                "prio": 2, "owner": "it", "respond_within": "4h", "title": {"zh": "久", "en": "lasting"},
+                "consequence": {"zh": "无", "en": "none"}, "guide": {"zh": "无", "en": "none"},
+            },
+        },
+    ]
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@needs("compiler")
+async def test_two_hours_forth_and_back_do_what_is_due_once_and_nothing_that_is_not(tmp_path: Path) -> None:
+    clock = LyingClock(tmp_path)
+    clock.synchronise()
+    zone, word_at = _an_hour_before_noon()
+    push = {
+        "escalation": {"1": [{"after": "30m", "to": "head"}]},
+        "heartbeat": {"at": word_at, "to": ["desk"]},
+    }
+    rules = {"rules": [*RULES["rules"], *LASTING["rules"]]}
+    async with a_room(tmp_path, timezone=zone, rules=rules) as room:
+        config = json.loads(room.gateway.config.read_text())
+        config["push"] = push
+        config["notify"]["head"] = [{"webhook": {"url": f"{room.desk.url}/head"}}]
+        room.gateway.config.write_text(json.dumps(config))
+        room.gateway.environment.update(clock.environment)
+        await room.begin()
+        room.say()
+        room.press(True)
+        await room.until_pushed("panic")
+        for offset_s in (2 * HOUR_S, 0, 2 * HOUR_S, 0):
+            restarts = room.gateway.log.read_text().count("starting anew")
+            clock.set(offset_s)
+            async with asyncio.timeout(20):
+                while room.gateway.log.read_text().count("starting anew") == restarts:
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(1)
+            room.say()
+            await room.until_shown()
+            await asyncio.sleep(7)  # every part has looked at the clock
+        await asyncio.to_thread(room.gateway.stop)
+        kinds = Counter((body["data"]["rule"], body["type"]) for body in room.desk.bodies)
+        assert kinds["panic", "alarm.raised"] == 1
+        assert kinds["panic", "alarm.escalated"] <= 1
+        assert kinds["", "alarm.heartbeat"] == 1
+        assert not any(rule == "lasting" for rule, _ in kinds), "no hour has passed"
+        stored = room.gateway.stored()["env-1", "co2"]
+        assert stored == [float(n) for n in range(401, room.sent + 1)], "the order is kept"
+
+
+def _an_hour_before_noon() -> tuple[str, str]:
+    """A time zone in which it is eleven to twelve now, and the time of day that comes within two hours."""
+    hour = datetime.now(UTC).hour
+    ahead = (11 - hour + 12) % 24 - 12
+    return (f"Etc/GMT-{ahead}" if ahead >= 0 else f"Etc/GMT+{-ahead}"), "12:30"

@@ -47,12 +47,38 @@ async def test_nothing_is_lost_or_doubled_by_a_dead_server_a_lost_answer_and_a_b
             assert delivered[device] == numbers, device
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_ten_kills_lose_at_most_the_group_under_way_each(
+async def test_a_server_that_is_killed_and_then_freezes_while_it_is_written_to_ends_exact(
     tmp_path: Path,
 ) -> None:
+    async with numbered_school(tmp_path) as school:
+        await school.begin()
+        for _ in range(3):
+            await asyncio.sleep(3)
+            school.influx.kill()
+            await asyncio.sleep(3)
+            await school.influx.start()
+        await asyncio.sleep(3)
+        school.influx.freeze()
+        await asyncio.sleep(25)  # longer than the gateway waits for an answer
+        school.influx.thaw()
+        await asyncio.sleep(4)
+        await school.quiet()
+        await asyncio.sleep(2 * GROUP_S)
+        await school.drained()
+        await asyncio.to_thread(school.gateway.stop)
+        sent, stored, delivered = school.sent(), school.stored(), await school.delivered()
+        assert len(sent) == 12
+        for device, numbers in sent.items():
+            assert stored[device] == numbers, device
+            assert delivered[device] == numbers, device
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kills", [10, pytest.param(40, marks=pytest.mark.slow)])
+async def test_kills_lose_at_most_the_group_under_way_each(tmp_path: Path, kills: int) -> None:
     chance = random.Random(20261124)
-    kills = 10
     async with numbered_school(tmp_path) as school:
         await school.begin()
         for number in range(kills):

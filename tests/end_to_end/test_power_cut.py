@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge.store import audit
-from tests.end_to_end.test_storage_faults import Room, a_room
+from tests.end_to_end.room import Room, a_room
 from tests.support.facilities import needs
 from tests.support.faults import Card
 
@@ -97,14 +97,8 @@ async def cuts(tmp_path: Path, count: int, seed: int) -> None:
         card.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(1800)
 @needs("loop")
-async def test_three_power_cuts_lose_nothing_that_was_promised(tmp_path: Path) -> None:
-    await cuts(tmp_path, 3, 20261124)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@needs("loop")
-async def test_thirty_power_cuts_lose_nothing_that_was_promised(tmp_path: Path) -> None:
-    await cuts(tmp_path, 30, 7)
+@pytest.mark.parametrize(("count", "seed"), [(3, 20261124), pytest.param(200, 7, marks=pytest.mark.slow)])
+async def test_power_cuts_lose_nothing_that_was_promised(tmp_path: Path, count: int, seed: int) -> None:
+    await cuts(tmp_path, count, seed)

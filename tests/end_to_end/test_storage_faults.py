@@ -5,138 +5,19 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
+from tests.end_to_end.numbered_school import numbered_school
+from tests.end_to_end.room import a_room
 from tests.support.damage import SALVAGED, WAYS
 from tests.support.facilities import needs
-from tests.support.faults import fill_up, injected, remount, volume, writes_refused
-from tests.support.gateway import Gateway
-from tests.support.mosquitto import Mosquitto
-from tests.support.push_receiver import PushReceiver
+from tests.support.faults import Card, fill_up, injected, remount, volume, writes_refused
 
-PROFILE = {
-    "maker": "test", "model": "room", "kind": "classroom_env", "source": "made for the storage tests",
-    "family": "mqtt", "points": {"co2": {"pointer": "/co2"}, "pressed": {"pointer": "/pressed"}},
-}  # fmt: skip
-RULES = {
-    "rules": [
-        {
-            "id": "panic", "scope": {"each": "classroom"},
-            "when": {"p": "pressed", "op": "eq", "val": True}, "shelvable": False, "nodata": {"then": "hold"},
-            "alarm": {
-                "prio": 1, "title": {"zh": "紧急求助", "en": "panic"}, "owner": "security",
-                "respond_within": "1m", "guide": {"zh": "前往", "en": "go"},
-                "consequence": {"zh": "危险", "en": "danger"},
-            },
-        },
-    ]
-}  # fmt: skip
 ROWS = 20_000
 QUICK = ("zeroed header", "empty")
 """Kinds of damage that every run tries on the whole gateway; the store's own tests try them all."""
-
-
-class Room:
-    """One classroom whose sensor speaks MQTT, its gateway and its desk."""
-
-    def __init__(self, gateway: Gateway, broker: Mosquitto, desk: PushReceiver) -> None:
-        self.gateway, self.broker, self.desk = gateway, broker, desk
-        self.sent = 400
-
-    async def begin(self) -> None:
-        """Starts the gateway and waits until the sensor is heard."""
-        await asyncio.to_thread(self.gateway.start)
-        async with asyncio.timeout(20):
-            while not all(line["connected"] for line in (await self.get("/lines"))["items"]):
-                await asyncio.sleep(0.05)
-
-    def say(self, count: int = 1) -> None:
-        for _ in range(count):
-            self.sent += 1
-            self.broker.publish("room/1", f'{{"co2": {self.sent}}}')
-
-    def press(self, pressed: bool) -> None:
-        self.broker.publish("room/1", f'{{"pressed": {str(pressed).lower()}}}')
-
-    async def get(self, path: str, **query: str) -> Any:
-        """A resource; a gateway that is just replacing a file is asked again."""
-        async with asyncio.timeout(15):
-            while True:
-                try:
-                    return await asyncio.to_thread(self.gateway.get, path, **query)
-                except httpx.TransportError:
-                    await asyncio.sleep(0.1)
-
-    async def check(self, name: str) -> Mapping[str, str]:
-        health = await self.get("/health")
-        return next(c for c in health["checks"] if c["name"] == name)
-
-    async def until_check(self, name: str, status: str, within_s: float = 30.0) -> Mapping[str, str]:
-        async with asyncio.timeout(within_s):
-            while (check := await self.check(name))["status"] != status:
-                await asyncio.sleep(0.2)
-        return check
-
-    async def until_shown(self, within_s: float = 15.0) -> None:
-        """What was said last is shown."""
-        value = float(self.sent)
-        async with asyncio.timeout(within_s):
-            while True:
-                items = (await self.get("/readings", point="co2"))["items"]
-                if items and items[0]["value"] == value:
-                    return
-                await asyncio.sleep(0.1)
-
-    async def until_alarm(self, rule: str, within_s: float = 20.0) -> Mapping[str, Any]:
-        async with asyncio.timeout(within_s):
-            while True:
-                for alarm in (await self.get("/alarms", state="all"))["items"]:
-                    if alarm["rule"] == rule:
-                        return alarm  # type: ignore[no-any-return]
-                await asyncio.sleep(0.2)
-
-    async def until_pushed(self, rule: str, kind: str = "raised", within_s: float = 20.0) -> None:
-        async with asyncio.timeout(within_s):
-            while not self.pushes(rule, kind):
-                await asyncio.sleep(0.05)
-
-    def pushes(self, rule: str, kind: str = "raised") -> list[Any]:
-        return [b for b in self.desk.bodies if (b["data"]["rule"], b["type"]) == (rule, f"alarm.{kind}")]
-
-
-@asynccontextmanager
-async def a_room(folder: Path, data: Path | None = None) -> AsyncIterator[Room]:
-    """Everything but the gateway runs."""
-    (folder / "mosquitto").mkdir()
-    with Mosquitto(folder / "mosquitto") as broker:
-        async with PushReceiver() as desk:
-            config = {
-                "site": {"id": "test", "name": "试验学校", "district": "linwei", "latitude": 34.5,
-                         "longitude": 109.5},
-                "spaces": [{"id": "b1", "name": "教学楼", "kind": "building"},
-                           {"id": "r1", "name": "一〇一", "kind": "classroom", "in": "b1"}],
-                "lines": [{"id": "broker", "url": broker.url}],
-                "devices": [{"id": "env-1", "space": "r1", "line": "broker", "protocol": "mqtt",
-                             "profile": "room", "topic": "room/1"}],
-                "store": {"group": "500ms"},
-                "notify": {"desk": [{"webhook": {"url": f"{desk.url}/hook", "secret": {"secret": "hook"}}}]},
-            }  # fmt: skip
-            gateway = Gateway(
-                folder / "gateway", config, secrets={"hook": "s3cret"}, profiles={"room": PROFILE},
-                rules=RULES,
-            )  # fmt: skip
-            if data is not None:
-                gateway.data = data
-            try:
-                yield Room(gateway, broker, desk)
-            finally:
-                await asyncio.to_thread(gateway.close)
 
 
 def _moments(path: Path) -> int:
@@ -319,6 +200,67 @@ async def test_a_card_whose_flush_fails_is_told_and_outlived(tmp_path: Path) -> 
         stored = room.gateway.stored()[("env-1", "co2")]
         assert stored == [float(n) for n in range(401, room.sent + 1)]
         assert len(room.pushes("panic")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@needs("loop")
+async def test_a_card_that_the_kernel_stops_writing_to_while_it_runs_silences_nobody(tmp_path: Path) -> None:
+    card = Card(tmp_path / "cards")
+    try:
+        async with a_room(tmp_path, card.mounted / "data") as room:
+            await room.begin()
+            room.say(10)
+            await room.until_shown()
+            await asyncio.sleep(2)  # a group is committed
+            card.fail()
+            room.say(5)
+            await room.until_shown()
+            room.press(True)
+            await room.until_pushed("panic", within_s=10)
+            await room.until_check("store", "failed")
+            await room.until_pushed("storage-failed")
+            await asyncio.to_thread(room.gateway.kill)  # somebody pulls the plug
+            await asyncio.to_thread(card.mend)
+            await room.begin()
+            await room.until_check("store", "ok")
+            room.say()
+            await room.until_shown()
+            await asyncio.to_thread(room.gateway.stop)
+            stored = room.gateway.stored()["env-1", "co2"]
+            assert stored[:10] == [float(n) for n in range(401, 411)], "what was committed is there"
+    finally:
+        card.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@needs("strace")
+async def test_a_slow_card_holds_up_no_poll(tmp_path: Path) -> None:
+    polled = ("rtu-1", "dlt-1", "tcp-1")
+    async with numbered_school(tmp_path) as school:
+
+        async def rounds() -> dict[str, int]:
+            """How often each device was asked, by its own account, in so long a time."""
+            before = {name: school.ledger.number(name, "number") for name in polled}
+            await asyncio.sleep(12)
+            return {name: school.ledger.number(name, "number") - before[name] for name in polled}
+
+        await school.begin()
+        await asyncio.sleep(3)
+        quick = await rounds()
+        for delay_ms in (200, 2_000):
+            with injected(school.gateway.pid, f"fdatasync:delay_enter={delay_ms * 1000}"):
+                slow = await rounds()
+            for name, count in slow.items():
+                assert count >= 0.8 * quick[name], f"{name}: {count} rounds instead of {quick[name]}"
+        await school.quiet()
+        await asyncio.sleep(3)
+        await school.drained()
+        await asyncio.to_thread(school.gateway.stop)
+        sent, stored = school.sent(), school.stored()
+        for device, numbers in sent.items():
+            assert stored[device] == numbers, device
 
 
 @pytest.mark.slow

@@ -1,43 +1,66 @@
-"""Samples of the gateway's process and files, and their picture."""
+"""Samples of the gateway's process, files and queues, and their picture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 _WIDTH, _HEIGHT = 860, 120
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Queues(NamedTuple):
+    """What the gateway says of itself: readings that wait for the district and the age of the oldest (s),
+    readings not committed yet, restarts of its tasks."""
+
+    pending: int
+    oldest_s: float
+    held: float
+    restarts: float
 
 
 class Sample(NamedTuple):
-    """One look: seconds since the start, MB resident, open files, threads, log and data sizes in MB,
-    readings that wait for the district (`None` while nobody answers)."""
+    """One look: seconds since the start, process, MB resident, open files, threads, MB of the largest log
+    and of all databases, MB that the process has written and seconds it has computed, its queues (`None`
+    while nobody answers)."""
 
     at_s: float
+    pid: int
     rss_mb: float
     files: int
     threads: int
     log_mb: float
     data_mb: float
-    pending: int | None
+    written_mb: float
+    cpu_s: float
+    queues: Queues | None
 
 
-def sample(pid: int, data: Path, at_s: float, pending: int | None) -> Sample | None:
+def sample(pid: int, data: Path, at_s: float, queues: Queues | None) -> Sample | None:
     """The process and its files now; `None` when it is not there."""
+    process = Path(f"/proc/{pid}")
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        status = _facts((process / "status").read_text())
+        io = _facts((process / "io").read_text())
+        computed = (process / "stat").read_text().rpartition(")")[2].split()
+        files = len(list((process / "fd").iterdir()))
     except OSError:
         return None
-    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    if "VmRSS" not in facts:
+    if "VmRSS" not in status:
         return None
     sizes = {path.name: path.stat().st_size for path in data.glob("*.db*") if path.exists()}
     return Sample(
-        at_s, int(facts["VmRSS"].split()[0]) / 1024, files, int(facts["Threads"]),
-        sum(size for name, size in sizes.items() if name.endswith("-wal")) / 1e6,
-        sum(sizes.values()) / 1e6, pending,
+        at_s, pid, int(status["VmRSS"].split()[0]) / 1024, files, int(status["Threads"]),
+        max((size for name, size in sizes.items() if name.endswith("-wal")), default=0) / 1e6,
+        sum(sizes.values()) / 1e6, int(io["write_bytes"]) / 1e6,
+        (int(computed[11]) + int(computed[12])) / _TICKS, queues,
     )  # fmt: skip
+
+
+def _facts(text: str) -> Mapping[str, str]:
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
 def plot(title: str, samples: Sequence[tuple[float, float]], marks: Sequence[float]) -> str:

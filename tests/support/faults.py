@@ -71,6 +71,17 @@ class Card:
         self._number += 1
         self._mount()
 
+    def fail(self) -> None:
+        """From now on the kernel refuses every write, as it does when a card has failed under it."""
+        subprocess.run(["mount", "-o", "remount,abort", str(self.mounted)], check=True)
+
+    def mend(self) -> None:
+        """Checks the file system and mounts it again; the writer must have ended."""
+        self.close()
+        done = subprocess.run(["fsck.ext4", "-fy", str(self._image)], capture_output=True, check=False)
+        assert done.returncode in (0, 1), done.stdout.decode()  # 1: mended
+        self._mount()
+
     def close(self) -> None:
         """Unmounts it; a helper of the killed writer may take a moment to end."""
         until = time.monotonic() + 20

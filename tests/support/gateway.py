@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Gateway:
         self.config.write_text(json.dumps({"version": 1, **config, **extra}, ensure_ascii=False))
         self.environment: dict[str, str] = {}
         """What the gateway's process finds in its environment besides."""
+        self.prefix: Sequence[str] = ()
+        """What its command line begins with, e.g. to run it in a network of its own."""
         self._process: subprocess.Popen[bytes] | None = None
         self._token = ""
 
@@ -74,7 +76,8 @@ class Gateway:
         """Starts it and waits until it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edge", "run", "-c", str(self.config), "--data", str(self.data)],
+                [*self.prefix, sys.executable, "-m", "edge", "run", "-c", str(self.config),
+                 "--data", str(self.data)],
                 stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
             )  # fmt: skip
         until = time.monotonic() + START_S
@@ -126,6 +129,10 @@ class Gateway:
         """A change through the API, by a machine's token."""
         return self._request("POST", path, json=body)
 
+    def metrics(self) -> str:
+        """The gateway's own numbers, as Prometheus reads them on the same machine."""
+        return httpx.get(f"{self.url}/metrics", timeout=20.0, trust_env=False).text
+
     def _request(self, method: str, path: str, **options: Any) -> Any:
         if not self._token:
             self._token = self.cli(
@@ -139,11 +146,12 @@ class Gateway:
         return answer.json()
 
     def stored(self, quality: int = 0) -> dict[tuple[str, str], list[float]]:
-        """(device, point) -> stored values in the order of storing; 0 the good, 2 the bad ones."""
+        """(device, point) -> stored values in the order of storing; 0 the good, 2 the bad ones. Not what
+        the gateway stores of itself."""
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         with closing(sqlite3.connect(f"file:{self.data / 'telemetry.db'}?mode=ro", uri=True)) as connection:
             for one in moments.walk(connection):
-                if moments.QUALITIES[quality] is one.quality:
+                if one.source.kind != "gateway" and moments.QUALITIES[quality] is one.quality:
                     assert one.value is None or not isinstance(one.value, str)
                     found[one.source.device, one.point.name].append(float(one.value or 0))
         return found

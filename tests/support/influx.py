@@ -111,6 +111,7 @@ class InfluxServer:
 
     org = "linwei"
     bucket = "schools"
+    bucket_hourly = "schools_hourly"
 
     def __init__(self, folder: Path, retention: str = "30d") -> None:
         self._folder = folder / "influxd"
@@ -121,6 +122,7 @@ class InfluxServer:
         self._facade = LoopbackServer(self._answer, max_body=64_000_000)
         self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._http_port}", trust_env=False)
         self.token = "token-of-the-district"
+        self.read_token = "token-that-may-read"
         self.faults: deque[Fault] = deque()
         self.down = False
         self.body_limit = 64_000_000
@@ -146,6 +148,7 @@ class InfluxServer:
             stack.callback(self.kill)
             await self.start()
             await self.create_bucket(self.bucket, self._retention)
+            await self.create_bucket(self.bucket_hourly, "INF")
             await stack.enter_async_context(self._facade)
             self._stack = stack.pop_all()
         return self
@@ -225,6 +228,10 @@ class InfluxServer:
         series = await self._query(f'SELECT {selection} FROM "{measurement}" {_where(where)}')
         return float(series[0]["values"][0][1]) if series else 0.0
 
+    async def hourly(self, query: str) -> Sequence[dict[str, Any]]:
+        """The series of the bucket of hourly figures that a query answers with."""
+        return await self._query(query, self.bucket_hourly)
+
     async def _query(self, query: str, database: str | None = None) -> Sequence[dict[str, Any]]:
         parameters = {"q": query, "epoch": "ms", "db": self.bucket if database is None else database}
         answer = await self._client.post("/query", params=parameters)
@@ -233,7 +240,13 @@ class InfluxServer:
         found: Sequence[dict[str, Any]] = result.get("series", ())
         return found
 
+    async def delete(self, measurement: str, where: str) -> None:
+        """Deletes points, as somebody at the district might."""
+        await self._query(f'DELETE FROM "{measurement}" WHERE {where}')
+
     async def _answer(self, request: Request) -> Answer | None:
+        if request.path == "/query" and request.method == "POST":
+            return await self._asked(request)
         if request.path != "/api/v2/write" or request.method != "POST":
             return _error(404, "path not found")
         try:
@@ -247,6 +260,18 @@ class InfluxServer:
         dropped = isinstance(fault, DropResponse)
         self.seen.append(Seen(len(body.splitlines()), body, 0 if dropped else answer.status))
         return None if dropped else answer
+
+    async def _asked(self, request: Request) -> Answer:
+        if request.headers.get("authorization") not in (f"Token {self.token}", f"Token {self.read_token}"):
+            return _error(401, "unauthorized access")
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        try:
+            upstream = await self._client.post(
+                "/query", params=dict(request.query), content=request.body, headers=headers, timeout=60
+            )
+        except httpx.HTTPError as error:
+            return _error(503, f"upstream: {type(error).__name__}")
+        return Answer(upstream.status_code, upstream.content, {"Content-Type": "application/json"})
 
     async def _injected(self, fault: Fault | None) -> Answer | None:
         if self.down:
