@@ -7,7 +7,7 @@ Source: DL/T 645-2007 section 5 and CJ/T 188-2004 section 5, which agree on it.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
 
 def decode_bcd(item: bytes, decimals: int, signed: bool = False) -> float | None:
@@ -30,12 +30,17 @@ def decode_bcd(item: bytes, decimals: int, signed: bool = False) -> float | None
 
 def decode_time(item: bytes) -> str | None:
     """`ss mm hh DD MM YY` in packed BCD (low pair first, the seconds may be left out) as
-    `20YY-MM-DD hh:mm:ss`; None for all FF and for all zero (nothing has happened yet).
+    `20YY-MM-DD hh:mm:ss`; three bytes are the time of day alone, seven have the day of the week
+    behind the hours. None for all FF and for all zero (nothing has happened yet), but midnight.
 
     ValueError when it is no date. The century is the standard's own: meters know 2000 to 2099.
     """
-    if item in (b"\xff" * len(item), b"\x00" * len(item)):
+    if item == b"\xff" * len(item) or (len(item) > 3 and item == b"\x00" * len(item)):
         return None
+    if len(item) == 3:
+        return datetime.strptime(bytes(reversed(item)).hex(), "%H%M%S").time().isoformat()  # noqa: DTZ007
+    if len(item) == 7:
+        item = item[:3] + item[4:]
     text = bytes(reversed(item)).hex()
     moment = datetime.strptime(f"20{text}", "%Y%m%d%H%M%S"[: 2 * len(item)])  # noqa: DTZ007  # meter's local
     return moment.isoformat(sep=" ")
@@ -43,7 +48,12 @@ def decode_time(item: bytes) -> str | None:
 
 def encode_time(text: str, size: int) -> bytes:
     """The meter's side of `decode_time`; ValueError when the text is no such time."""
+    if size == 3:
+        return bytes.fromhex(time.fromisoformat(text).strftime("%H%M%S"))[::-1]
     moment = datetime.fromisoformat(text)
+    if size == 7:  # days of the week from 0, Sunday
+        whole = bytes.fromhex(moment.strftime("%y%m%d%H%M%S"))[::-1]
+        return whole[:3] + bytes((moment.isoweekday() % 7,)) + whole[3:]
     return bytes.fromhex(moment.strftime("%y%m%d%H%M%S")[: 2 * size])[::-1]
 
 

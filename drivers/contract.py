@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from drivers.line.settings import Framing
@@ -28,8 +27,7 @@ Deframe = Callable[[bytes], Found]
 """Finds the awaited reply in the bytes received so far; pure, and never raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One request and the way to know its reply. `baudrate` and `framing` are the
     device's own where it differs from its line's; `timeout_ms` counts from the last
     request byte, `gap_ms` is the quiet kept on the wire before the request. Where

@@ -7,9 +7,10 @@ way to read a point (`drivers/<family>/profile.py`); this module holds what all 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -147,15 +148,51 @@ def judge_of(mapping: PointMap, spec: PointSpec) -> Judge:
     return lambda raw: _NOT_AVAILABLE if raw is None else (str(raw), Quality.GOOD, "")
 
 
+class Plain(NamedTuple):
+    """A number whose judge does no more than this: a raw number that is no sentinel becomes
+    raw / divisor, and is good from low to high (both finite). Holds for whole raw numbers, and for
+    all where the divisor is 1."""
+
+    divisor: int
+    low: float
+    high: float
+    sentinels: frozenset[float]
+
+
+def plain_of(mapping: PointMap, spec: PointSpec) -> Plain | None:
+    """How a point's numbers can be judged many at a time; None where each needs its judge."""
+    divisor = _divisor(mapping)
+    if spec.type != "number" or not divisor:
+        return None
+    return Plain(
+        divisor,
+        -_LARGEST if spec.min is None else spec.min,
+        _LARGEST if spec.max is None else spec.max,
+        mapping.no_values(spec.counter),
+    )
+
+
+_LARGEST = sys.float_info.max
+
+
+def _divisor(mapping: PointMap) -> int:
+    """What raw numbers are divided by: 1 for those that are taken as they are, 0 where that is no
+    whole number. A tenth is no binary fraction, ten is: dividing by it gives the nearest decimal."""
+    if mapping.offset or not mapping.scale:
+        return 0
+    if mapping.scale == 1:
+        return 1
+    divisor = round(1 / mapping.scale)
+    return divisor if divisor > 1 and math.isclose(divisor * mapping.scale, 1.0, rel_tol=1e-12) else 0
+
+
 def _number_judge(mapping: PointMap, spec: PointSpec) -> Judge:
     scale, offset = mapping.scale, mapping.offset
     sentinels = mapping.no_values(spec.counter)
     low = -math.inf if spec.min is None else spec.min
     high = math.inf if spec.max is None else spec.max
     exact = scale == 1 and offset == 0
-    # A tenth is no binary fraction, ten is: dividing a whole number by it gives the nearest decimal.
-    divisor = round(1 / scale) if scale and not offset else 0
-    divides = divisor > 1 and math.isclose(divisor * scale, 1.0, rel_tol=1e-12)
+    divisor = _divisor(mapping)
     good = Quality.GOOD
 
     def number(raw: Value | None) -> Verdict:
@@ -167,7 +204,7 @@ def _number_judge(mapping: PointMap, spec: PointSpec) -> Judge:
             return _NOT_AVAILABLE
         if exact:
             value = float(raw)
-        elif divides and raw.__class__ is int:
+        elif divisor > 1 and raw.__class__ is int:
             value = raw / divisor
         else:
             value = round(raw * scale + offset, 6)

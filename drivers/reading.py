@@ -38,7 +38,8 @@ class Reading(NamedTuple):
 
     `at` is when it was measured, `received_at` when it reached the gateway. `reason`
     is empty for a good reading, else why not: `timeout crc exception:2 out_of_range
-    not_a_number clock ...`. A failed read has `value=None` and quality `bad`.
+    not_a_number ...`. A failed read has `value=None` and quality `bad`. A good reading whose device
+    told a time that is not believed has the reason `clock`, and its arrival as `at`.
     """
 
     device: str

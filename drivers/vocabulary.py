@@ -10,6 +10,8 @@ from drivers.settings import Duration, Settings
 
 PointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 PointType = Literal["number", "switch", "text"]
+CommandName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}\.[a-z][a-z0-9_]{0,47}$")]
+Argument = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
 class PointSpec(Settings):
@@ -54,6 +56,39 @@ class KindSpec(Settings):
     en: str
 
 
+class CommandSpec(Settings):
+    """One word for a command of a rule: it writes `point` of devices of the `kinds`.
+
+    What it writes is the fixed `value`, or what the action's argument `arg` says, or the
+    present value moved by the argument `shift` (both in the point's unit).
+    """
+
+    zh: str
+    en: str
+    kinds: Annotated[tuple[PointName, ...], Field(min_length=1)]
+    point: PointName
+    value: bool | float | str | None = None
+    arg: Argument | None = None
+    shift: Argument | None = None
+    by_hand: bool = Field(
+        default=False, description="gas, fire, doors: only a person lets it out, never mode auto"
+    )
+    signal: bool = Field(
+        default=False, description="it only calls people, so mode auto needs no verify by effect"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(part is not None for part in (self.value, self.arg, self.shift)) != 1:
+            raise ValueError("expected exactly one of: value, arg, shift")
+        return self
+
+    @property
+    def argument(self) -> str | None:
+        """The one argument that an action with this command gives; None for none."""
+        return self.arg or self.shift
+
+
 class Vocabulary(Settings):
     """All the words: a profile may only emit points found here."""
 
@@ -61,10 +96,23 @@ class Vocabulary(Settings):
     space_kinds: dict[PointName, KindSpec]
     points: dict[PointName, PointSpec]
     plausibility: dict[PointName, Plausibility] = Field(default_factory=dict)
+    commands: dict[CommandName, CommandSpec] = Field(
+        default_factory=dict, description="what rules may tell devices"
+    )
 
     @model_validator(mode="after")
     def _plausible_points_exist(self) -> Self:
         unknown = set(self.plausibility) - set(self.points)
         if unknown:
             raise ValueError(f"plausibility of unknown points: {', '.join(sorted(unknown))}")
+        return self
+
+    @model_validator(mode="after")
+    def _commands_fit(self) -> Self:
+        for name, command in self.commands.items():
+            if command.point not in self.points or set(command.kinds) - set(self.device_kinds):
+                raise ValueError(f"the command {name} names an unknown point or kind of device")
+            wanted = {"switch": bool, "text": str}.get(self.points[command.point].type, float)
+            if command.value is not None and type(command.value) is not wanted:
+                raise ValueError(f"the command {name} writes a value that is none of {command.point}")
         return self

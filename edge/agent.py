@@ -17,13 +17,14 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from cloud_sync.outbox import Outbox
-from cloud_sync.uploader import Uploader
 from drivers.line.arbiter import Arbiter
 from drivers.line.listener import Listener
+from drivers.reading import Value
 from drivers.settings import SecretRef, millis
 from edge import clock
+from edge.acting import acting_of, actuator_of
 from edge.assembly import (
+    WayBack,
     arbiters_of,
     brokers_of,
     escalator_of,
@@ -31,6 +32,7 @@ from edge.assembly import (
     notice_writer,
     shortest_period,
     sources,
+    way_back,
 )
 from edge.bus import Overflow, ReadingBus
 from edge.channels.route import Route, routes
@@ -38,23 +40,30 @@ from edge.commissioning.shelf import library_of
 from edge.commissioning.workbench import Workbench
 from edge.config.configuration import Configuration, site_info
 from edge.config.resources import builtin_configs
-from edge.config.secrets import SecretError, resolve_secret
+from edge.config.secrets import resolve_secret
 from edge.desk import AlarmDesk, StoredHistory
+from edge.device_clocks import DeviceClocks
+from edge.finding_desk import FindingDesk
+from edge.hindsight import Hindsight
+from edge.northbound import northbound
 from edge.notify_socket import NotifySocket
-from edge.pipeline.clock_watch import ClockWatch, HeldOutbox
+from edge.pipeline.actuator import Actuator
+from edge.pipeline.clock_watch import ClockWatch
 from edge.pipeline.collector import Collector
-from edge.pipeline.dispatcher import Dispatcher
 from edge.pipeline.evaluator import Evaluator
 from edge.pipeline.housekeeping import Housekeeping
+from edge.pipeline.learner import learner_of
 from edge.pipeline.live import Latest
 from edge.pipeline.notifier import Notifier
-from edge.pipeline.outlets import Outlet, outlets
+from edge.pipeline.outlets import outlets
 from edge.pipeline.recorder import Recorder
 from edge.pipeline.screen import Screening, screen_of
 from edge.pipeline.self_watch import SelfWatch, own_rules, with_gateway
-from edge.stand_in_count import StandInCount, is_stand_in
+from edge.pipeline.sirens import Sirens
+from edge.self_report import OWN_SOURCE, SelfReport, of_devices
 from edge.status import Parts, Status
-from edge.store import alarms, commands, readings, registers
+from edge.store import actions, alarms, commands, findings, readings, registers
+from edge.store import sirens as siren_table
 from edge.store.accounts import SCHEMA as ACCOUNTS_SCHEMA
 from edge.store.accounts import Accounts
 from edge.store.archivist import Archivist, Keeping
@@ -62,7 +71,6 @@ from edge.store.backup import exclusive
 from edge.store.database import Database, Unusable
 from edge.store.folder import DataFolder, FileKind
 from edge.store.moments import MIGRATIONS
-from edge.store.outbox import ReadingOutbox
 from edge.store.salvage import Order
 from edge.supervisor import Supervisor
 from edge.synchronised import must_wait, read_clock
@@ -77,7 +85,10 @@ from rules.rehearsal import LATENESS_MS
 
 _LOG = logging.getLogger(__name__)
 
-CORE_MIGRATIONS = ((*alarms.SCHEMA, *ACCOUNTS_SCHEMA), registers.SCHEMA, commands.SCHEMA)
+CORE_MIGRATIONS = (
+    (*alarms.SCHEMA, *ACCOUNTS_SCHEMA), registers.SCHEMA, commands.SCHEMA, siren_table.SCHEMA, actions.SCHEMA,
+    findings.SCHEMA,
+)  # fmt: skip
 CORE = FileKind("core.db", CORE_MIGRATIONS, Order())
 _KEPT_IDS = (
     "SELECT max(coalesce((SELECT min(position) FROM cursors), 0),"
@@ -128,16 +139,16 @@ class Agent:
     async def _run(self, stores: DataFolder) -> None:
         configuration, now = self._configuration, clock.now
         settings, started_at = configuration.settings, now()
-        site_tags = {"district": settings.site.district, "school": settings.site.id}
         clock_watch = await self._clock_watch(stores)
 
-        # readings: lines -> collector -> bus -> store
+        # readings: lines -> collector -> bus -> store -> outbox -> district
         bus = ReadingBus()
         collector = Collector(bus, await self._screening(stores.core))
         store, archivist, loaded = await _reading_store(configuration, stores, clock_watch, self._exit)
+        north = northbound(configuration, stores, store.helper, clock_watch, self._exit)
+        to_store = bus.subscribe("recorder", limit=QUEUE_READINGS, overflow=Overflow.WAIT)
         recorder = Recorder(
-            bus.subscribe("recorder", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
-            store, millis(settings.store.group), now, loaded=loaded,
+            to_store, store, millis(settings.store.group), now, loaded=loaded, stored=north.wake,
         )  # fmt: skip
         arbiters, brokers = arbiters_of(configuration, collector, now), brokers_of(configuration, now)
         field_lines: list[Arbiter | Listener] = [*arbiters, *listeners_of(configuration, collector, now)]
@@ -147,7 +158,7 @@ class Agent:
         latest = Latest(
             bus.subscribe("latest", limit=QUEUE_READINGS, overflow=Overflow.DROP_OLDEST), hub.readings
         )
-        latest.restore(await store.latest() if loaded else ())
+        latest.restore(of_devices(await store.latest()) if loaded else ())
 
         # alarms: bus -> evaluator -> store -> notifier -> channels
         alarm_store = alarms.AlarmStore(stores.core)
@@ -156,51 +167,52 @@ class Agent:
         notices = notice_writer(configuration, ways, self_rules)
         news: asyncio.Queue[Sequence[str]] = asyncio.Queue(1000)
         notifier = Notifier(alarm_store, ways, now, lambda push: _offer(news, [push.occurrence]))
-
-        def told(transitions: Sequence[Transition]) -> None:
-            notifier.wake()
-            _offer(news, [t.state.occurrence for t in transitions if t.state.occurrence])
-
+        back = await way_back(configuration, outlets(arbiters, brokers), stores.core, latest)
+        armoury, acting = await acting_of(configuration, stores.core, back.accounts)
         engine = Engine(
             (*configuration.rules, *self_rules), with_gateway(site_info(configuration)),
-            configuration.calendar, await alarm_store.states(), lateness_ms=LATENESS_MS,
+            configuration.calendar, await alarm_store.states(), lateness_ms=LATENESS_MS, acting=acting,
         )  # fmt: skip
+        learner = await learner_of(engine, store, stores.core, configuration, now)
         if loaded:
             await warm_up(store, engine, started_at)
+        steady = clock_watch.steady
+        actuator = await actuator_of(
+            configuration, engine, stores.core, back, armoury, latest.reading, steady
+        )
         evaluator = Evaluator(
             bus.subscribe("evaluator", limit=QUEUE_READINGS, overflow=Overflow.WAIT),
-            engine, alarm_store, notices, clock_watch.steady, told, notifier.hold, clock_watch.jumped,
+            engine, alarm_store, notices, clock_watch.steady, partial(_told, notifier, back.sirens, news),
+            notifier.hold, clock_watch.jumped, actuator,
         )  # fmt: skip
         escalator = escalator_of(configuration, alarm_store, notices, notifier, latest)
         desk = AlarmDesk(alarm_store, evaluator, (*configuration.rules, *self_rules))
-
-        # district: store -> outbox -> uploader
-        quarantine = alarms.Quarantine(stores.core)
-        outboxes = _outboxes(stores, site_tags, quarantine, store, clock_watch)
-        uploaders = self._uploaders(outboxes)
 
         async with asyncio.TaskGroup() as group:
             supervisor = Supervisor(group)
             status = Status(
                 Parts(
-                    started_at, now, field_lines, brokers, uploaders, quarantine, supervisor, bus, collector,
+                    started_at, now, field_lines, brokers, north, supervisor, bus, collector,
                     recorder, store, evaluator, notifier, latest, shortest_period(configuration),
-                    {d.id: StandInCount(d) for d in settings.sync if is_stand_in(d)}, archivist, stores,
-                    clock_watch,
+                    archivist, stores, clock_watch,
+                    DeviceClocks(latest.reading, settings.site.timezone),
                 )
             )  # fmt: skip
-            accounts, dispatcher = await _door(configuration, outlets(arbiters, brokers), stores.core, latest)
             workbench = Workbench(configuration, arbiters, library_of(configuration))
             services = Services(
                 about=About(version("campus-edge"), started_at, self._demo),
                 clock=now,
                 configuration=lambda: configuration,
                 database=stores.core,
-                accounts=accounts,
+                accounts=back.accounts,
                 latest=latest.get,
                 history=StoredHistory(store),
                 alarms=desk,
-                commands=dispatcher,
+                findings=FindingDesk(learner.kept, engine, configuration.rules),
+                commands=back.dispatcher,
+                actions=actuator,
+                desk=back.desk,
+                sirens=back.sirens,
                 commissioning=workbench,
                 rules=engine,
                 lines=status.lines,
@@ -208,6 +220,7 @@ class Agent:
                 sync=status.sync,
                 health=status.health,
                 metrics=status.metrics,
+                past=Hindsight(configuration.path, self._data),
             )
             server = WebServer(create_app(services, hub, static_files()), hub, settings.web, self._data)
             url = server.bind()
@@ -233,24 +246,32 @@ class Agent:
                 ),
             ]
             outside = [
-                *(supervisor.keep(f"sync {u.destination.id}", u.run) for u in uploaders),
+                *north.keep(supervisor),
                 supervisor.keep("web", server.run),
-                supervisor.keep("commands", dispatcher.run),
+                *back.keep(supervisor),
+                supervisor.keep("actions", actuator.run),
+                supervisor.keep("channel check", notifier.watch),
                 supervisor.keep("commissioning", workbench.run),
                 supervisor.keep("alarm news", partial(_alarm_news, news, desk, hub)),
                 supervisor.keep("status news", partial(_status_news, status, hub)),
                 supervisor.keep("archivist", archivist.run),
+                supervisor.keep("baselines", learner.run),
                 supervisor.keep("clock", clock_watch.run),
-                supervisor.keep("self watch", SelfWatch(evaluator, status.facts, clock_watch.steady).run),
+                supervisor.keep(
+                    "self watch",
+                    SelfWatch(evaluator, partial(_facts, status, back, actuator), steady).run,
+                ),
+                supervisor.keep("self report", SelfReport(status, to_store.put).run),
                 *_keep_house(supervisor, Housekeeping(stores, now)),
             ]
             notify = NotifySocket()
             outside.append(supervisor.keep("watchdog", partial(_watchdog, notify, status)))
-            await self._announce(accounts, stores.core, url)
+            await self._announce(back.accounts, stores.core, url)
             notify.send("READY=1")
 
             await self._stop.wait()
             notify.send("STOPPING=1")
+            await back.sirens.rest()
             _LOG.info("stopping: closing lines, storing what was read")
             for wave in (fields, outside, tasks[4:], tasks[:4]):  # upstream first, so that nothing is lost
                 await _end(wave)
@@ -289,19 +310,6 @@ class Agent:
     def _secret(self, reference: SecretRef) -> str:
         return resolve_secret(reference, self._configuration.path.parent)
 
-    def _uploaders(self, outboxes: Sequence[Outbox]) -> list[Uploader]:
-        made = []
-        for destination in self._configuration.settings.sync:
-            from cloud_sync.influx import InfluxWriter
-
-            try:
-                writer = InfluxWriter(destination, self._secret(destination.token))
-            except ValueError as error:
-                raise SecretError(f"sync {destination.id}: {error}") from error
-            self._exit.push_async_callback(writer.aclose)
-            made.append(Uploader(destination, outboxes, writer, clock.now))
-        return made
-
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
     """Cancels tasks until they are done: Python before 3.12 can lose a cancellation that
@@ -332,6 +340,20 @@ def static_files() -> Path | None:
 def _offer(news: asyncio.Queue[Sequence[str]], occurrences: Sequence[str]) -> None:
     if occurrences and not news.full():  # the dashboard re-reads alarms when it comes back
         news.put_nowait(occurrences)
+
+
+def _told(
+    notifier: Notifier, sirens: Sirens, news: asyncio.Queue[Sequence[str]], transitions: Sequence[Transition]
+) -> None:
+    """Alarms that changed and are durable: people, sirens and dashboards hear of them."""
+    notifier.wake()
+    sirens.learn(transitions)
+    _offer(news, [t.state.occurrence for t in transitions if t.state.occurrence])
+
+
+def _facts(status: Status, back: WayBack, actuator: Actuator) -> Mapping[str, Value]:
+    """What the gateway's own rules look at."""
+    return {**status.facts(), **back.facts(), **actuator.facts()}
 
 
 async def _alarm_news(news: asyncio.Queue[Sequence[str]], desk: AlarmDesk, hub: LiveHub) -> None:
@@ -368,7 +390,7 @@ async def _reading_store(
     """The store and who keeps it small. While a salvage brings old rows back nothing is sealed:
     their ids are lower than those of new rows; nor while rows may be dated anew."""
     settings = configuration.settings
-    store = readings.ReadingStore(stores.telemetry, sources(configuration))
+    store = readings.ReadingStore(stores.telemetry, [*sources(configuration), OWN_SOURCE])
     exit_stack.push_async_callback(store.close)
     loaded = await _loaded(store)
     archivist = Archivist(
@@ -381,23 +403,6 @@ async def _reading_store(
     return store, archivist, loaded
 
 
-def _outboxes(
-    stores: DataFolder,
-    site_tags: Mapping[str, str],
-    quarantine: alarms.Quarantine,
-    store: readings.ReadingStore,
-    clock_watch: ClockWatch,
-) -> Sequence[Outbox]:
-    """What leaves for the district, alarms first; nothing that may have to be dated anew."""
-    return (
-        HeldOutbox(alarms.AlarmOutbox(stores.core, site_tags), clock_watch.first_held_transition),
-        HeldOutbox(
-            ReadingOutbox(stores.telemetry, site_tags, quarantine.park, store.helper),
-            clock_watch.first_held_moment,
-        ),
-    )
-
-
 async def _loaded(store: readings.ReadingStore) -> bool:
     """Loads the store where the disk lets it; the recorder does it later else."""
     try:
@@ -406,16 +411,3 @@ async def _loaded(store: readings.ReadingStore) -> bool:
         _LOG.error("readings cannot be stored: %s", error)
         return False
     return True
-
-
-async def _door(
-    configuration: Configuration, ways: Mapping[str, Outlet], core: Database, latest: Latest
-) -> tuple[Accounts, Dispatcher]:
-    """The one door to the field; what a former run left open is closed."""
-    accounts = Accounts(clock.now)
-    dispatcher = Dispatcher(configuration, ways, core, accounts, clock.now, latest.value)
-    try:
-        await dispatcher.recover()
-    except sqlite3.OperationalError as error:  # the disk refuses; commands are refused with it
-        _LOG.error("open commands are not closed yet: %s", error)
-    return accounts, dispatcher

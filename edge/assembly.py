@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import time
 from zoneinfo import ZoneInfo
 
@@ -15,7 +19,7 @@ from drivers.mqtt.broker import MqttBroker
 from drivers.mqtt.device import DeviceSlot
 from drivers.mqtt.profile import MqttProfile
 from drivers.mqtt.settings import MqttDevice, MqttLine
-from drivers.reading import Millis, Quality
+from drivers.reading import Millis, Quality, Value
 from drivers.registry import build_polled, build_speaking
 from drivers.settings import millis
 from edge import clock
@@ -23,13 +27,22 @@ from edge.channels.route import Route
 from edge.config.configuration import Configuration
 from edge.config.secrets import resolve_secret
 from edge.pipeline.collector import Collector
+from edge.pipeline.desk_watch import DeskWatch
+from edge.pipeline.dispatcher import Dispatcher
 from edge.pipeline.escalator import DailyWord, Escalator, Step
 from edge.pipeline.live import Latest
 from edge.pipeline.notices import NoticeWriter, RuleTexts
 from edge.pipeline.notifier import Notifier
+from edge.pipeline.outlets import Outlet
+from edge.pipeline.sirens import Sirens, sirens_of
 from edge.store import alarms
+from edge.store.accounts import Accounts
+from edge.store.database import Database
 from edge.store.moments import Shape, Source
+from edge.supervisor import Supervisor
 from rules.rulebook import Rule
+
+_LOG = logging.getLogger(__name__)
 
 
 def sources(configuration: Configuration) -> list[Source]:
@@ -118,7 +131,9 @@ def notice_writer(configuration: Configuration, ways: Sequence[Route], own: Sequ
         for point, spec in model.points.items()
     }
     texts = {
-        rule.id: RuleTexts(rule.alarm.title.zh, rule.alarm.guide.zh) for rule in (*configuration.rules, *own)
+        rule.id: RuleTexts(rule.alarm.title.zh, rule.alarm.guide.zh)
+        for rule in (*configuration.rules, *own)
+        if rule.alarm is not None
     }
     quiet = {step.to for steps in settings.push.escalation.values() for step in steps}
     zone = ZoneInfo(settings.site.timezone)
@@ -147,6 +162,43 @@ def escalator_of(
     word = DailyWord(time.fromisoformat(beat.at), beat.to, summary) if beat else None
     zone = ZoneInfo(settings.site.timezone)
     return Escalator(store, writer, steps, word, zone, clock.now, notifier.wake)
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """What leads from people and alarms back to the field, and who is there to hear."""
+
+    accounts: Accounts
+    dispatcher: Dispatcher
+    sirens: Sirens
+    desk: DeskWatch
+
+    def facts(self) -> Mapping[str, Value]:
+        """What the gateway's own rules look at."""
+        return {**self.sirens.facts(), **self.desk.facts()}
+
+    def keep(self, supervisor: Supervisor) -> list[asyncio.Task[None]]:
+        """Keeps the door and the sirens running."""
+        return [
+            supervisor.keep("commands", self.dispatcher.run),
+            *(supervisor.keep(name, work, longest_s=5.0) for name, work in self.sirens.works().items()),
+        ]
+
+
+async def way_back(
+    configuration: Configuration, ways: Mapping[str, Outlet], core: Database, latest: Latest
+) -> WayBack:
+    """The one door to the field and those who use it; what a former run left open is closed."""
+    accounts = Accounts(clock.now)
+    dispatcher = Dispatcher(configuration, ways, core, accounts, clock.now, latest.value)
+    try:
+        await dispatcher.recover()
+    except sqlite3.OperationalError as error:  # the disk refuses; commands are refused with it
+        _LOG.error("open commands are not closed yet: %s", error)
+    known = await alarms.AlarmStore(core).states()
+    sirens = sirens_of(configuration, ways, dispatcher, latest, core, known, clock.now)
+    zone = ZoneInfo(configuration.settings.site.timezone)
+    return WayBack(accounts, dispatcher, sirens, DeskWatch(configuration.settings.desk, zone, clock.now))
 
 
 def shortest_period(configuration: Configuration) -> Millis | None:

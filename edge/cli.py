@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from edge.cli_accounts import DataOption, audit_app, token_app, user_app
+from edge.cli_actions import rules_actions, rules_arm, rules_confirm, rules_disarm, rules_reject
 from edge.cli_data import backup, restore
 from edge.cli_district import district_app
 from edge.cli_field import capture, read_device, replay, scan, write
@@ -34,6 +35,11 @@ app.add_typer(profiles_app, name="profiles")
 app.command()(backup)
 app.command()(restore)
 app.add_typer(rules_app, name="rules")
+rules_app.command("actions")(rules_actions)
+rules_app.command("confirm")(rules_confirm)
+rules_app.command("reject")(rules_reject)
+rules_app.command("arm")(rules_arm)
+rules_app.command("disarm")(rules_disarm)
 app.add_typer(mqtt_app, name="mqtt")
 app.add_typer(district_app, name="district")
 app.add_typer(history_app, name="history")

@@ -14,6 +14,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from drivers.settings import Id, parse_duration
+from edge.cli_reconcile import reconcile
 
 if TYPE_CHECKING:
     from cloud_sync.district import BucketStep, TokenStep
@@ -73,6 +74,9 @@ def init(
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     if failure:
         raise _fail(failure, 1)
+
+
+district_app.command("reconcile")(reconcile)
 
 
 @district_app.command("places")

@@ -18,6 +18,7 @@ from drivers.simulated.device import VirtualDevice
 from drivers.simulated.field import Field
 from drivers.simulated.physics import School
 from drivers.simulated.scenario import Scenario, prepare, start_of
+from drivers.simulated.signals import handles
 from drivers.simulated.signals import signal as signal_of
 from drivers.simulated.spaces import Space
 from edge.config.configuration import Configuration
@@ -62,6 +63,7 @@ def play(
                 point: signal_of(school, name, model.kind, model.space, point, spec)
                 for point, spec in model.points.items()
             },
+            handles(school, model.kind, model.space),
         )
         for name, model in configuration.devices.items()
     ]

@@ -81,7 +81,7 @@ class AlarmDesk:
         deliveries = tuple(
             Delivery(p.channel, p.state, p.settled_at or p.created_at, p.detail) for p in pushes
         )
-        if rule is None:
+        if rule is None or rule.alarm is None:
             return AlarmRecord(state, Text(state.rule, state.rule), deliveries=deliveries)
         alarm = rule.alarm
         return AlarmRecord(

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from edge.lean import lean_httpx, lean_influxdb_client
+
 DEFAULT_DATA = Path("/var/lib/campus-edge")
 
 
@@ -66,12 +68,14 @@ def log_to_stderr(*, verbose: bool = False) -> None:
 
 
 SETTLED_S = 5.0
+TIDY_S = 600.0
+_LIBC = ctypes.CDLL(None)
 M_ARENA_MAX = -8  # malloc.h
 
 
 def _few_arenas() -> None:
     """One heap for all threads, not one each: they wait for disk and network, not for memory."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's
+    mallopt = getattr(_LIBC, "mallopt", None)  # glibc's
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 1)
 
@@ -82,15 +86,30 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    _give_back()
+
+
+def _tidy(loop: asyncio.AbstractEventLoop) -> None:
+    """What little garbage lies in cycles goes now and then: the collector by itself would look
+    for it once in some hours. Some 10 ms, for what was made since the start."""
+    gc.collect()
+    _give_back()
+    loop.call_later(TIDY_S, _tidy, loop)
+
+
+def _give_back() -> None:
+    """What lies free in the heap goes back to the system."""
+    trim = getattr(_LIBC, "malloc_trim", None)  # glibc's
     if trim is not None:
-        trim(0)  # what only the start needed goes back to the system
+        trim(0)
 
 
 def _serve(config: Path, data: Path, demo: bool) -> None:
     _few_arenas()
     # influxdb-client loads numpy where it finds it: 25 MB for nothing, see edge/store/helper.py
     sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
+    lean_influxdb_client()
+    lean_httpx()
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(_run(config, data, demo))
 
@@ -149,6 +168,7 @@ async def _run(path: Path, data: Path, demo: bool) -> None:
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, reload)
     loop.call_later(SETTLED_S, _settle_memory)
+    loop.call_later(TIDY_S, _tidy, loop)
     for warning in configuration.warnings:
         log.warning("%s", warning)
     while True:

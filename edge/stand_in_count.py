@@ -7,8 +7,7 @@ import time
 
 import msgspec
 
-from cloud_sync.settings import InfluxDestination
-from cloud_sync.stand_in import STAND_IN_ORG
+from cloud_sync.settings import Destination
 
 FRESH_S = 1.0
 
@@ -17,15 +16,10 @@ class _Counts(msgspec.Struct):
     points: int
 
 
-def is_stand_in(destination: InfluxDestination) -> bool:
-    """Whether a destination is the demo's loopback stand-in."""
-    return destination.org == STAND_IN_ORG
-
-
 class StandInCount:
     """The stand-in's own count, at most once a second; the last known one while it is down."""
 
-    def __init__(self, destination: InfluxDestination) -> None:
+    def __init__(self, destination: Destination) -> None:
         self._url = f"{destination.url}/counts"
         self._points: int | None = None
         self._asked = 0.0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from cloud_sync.reconcile import Reconciliation
 from cloud_sync.uploader import Uploader
 from drivers.line.arbiter import Arbiter
 from drivers.line.counters import DeviceCounters, LineCounters, percentile
@@ -13,14 +14,14 @@ from drivers.line.listener import Listener
 from drivers.mqtt.broker import MqttBroker
 from drivers.reading import Millis, Value
 from edge.bus import ReadingBus
+from edge.device_clocks import DeviceClocks, words
+from edge.northbound import Northbound
 from edge.pipeline.clock_watch import ClockWatch
 from edge.pipeline.collector import Collector
 from edge.pipeline.evaluator import Evaluator
 from edge.pipeline.live import Latest
 from edge.pipeline.notifier import Notifier
 from edge.pipeline.recorder import Recorder
-from edge.stand_in_count import StandInCount
-from edge.store.alarms import Quarantine
 from edge.store.archivist import Archivist
 from edge.store.folder import DataFolder
 from edge.store.readings import ReadingStore
@@ -28,6 +29,7 @@ from edge.supervisor import Supervisor
 from edge.synchronised import ClockState
 from edge.web.services import (
     Check,
+    Compared,
     DeviceHealth,
     HealthReport,
     HealthWord,
@@ -56,6 +58,8 @@ def device_health(device: str, counters: DeviceCounters) -> DeviceHealth:
         latency_p50_ms=percentile(latencies, 0.5),
         latency_p95_ms=percentile(latencies, 0.95),
         cause=counters.cause.value if counters.cause else None,
+        clock_offset_ms=counters.clock.offset_ms,
+        clock_replaced=counters.clock.replaced,
     )
 
 
@@ -67,8 +71,7 @@ class Parts:
     clock: Callable[[], Millis]
     arbiters: Sequence[Arbiter | Listener]
     brokers: Sequence[MqttBroker]
-    uploaders: Sequence[Uploader]
-    quarantine: Quarantine
+    north: Northbound
     supervisor: Supervisor
     bus: ReadingBus
     collector: Collector
@@ -79,11 +82,10 @@ class Parts:
     latest: Latest
     shortest_period_ms: Millis | None
     """The shortest polling period, `None` when nothing is polled."""
-    stand_ins: Mapping[str, StandInCount]
-    """By destination id, those destinations that are stand-ins."""
     archivist: Archivist
     folder: DataFolder
     clock_watch: ClockWatch
+    device_clocks: DeviceClocks
 
 
 class Status:
@@ -91,6 +93,11 @@ class Status:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+
+    @property
+    def parts(self) -> Parts:
+        """What it is gathered from."""
+        return self._parts
 
     def counters(self) -> Mapping[str, DeviceCounters]:
         """Every device's counters."""
@@ -101,7 +108,9 @@ class Status:
 
     def device(self, device: str) -> DeviceHealth:
         """One device's health; KeyError when there is none."""
-        return device_health(device, self.counters()[device])
+        counters = self.counters()[device]
+        self._parts.device_clocks.note({device: counters})
+        return device_health(device, counters)
 
     def lines(self) -> Sequence[LineStatus]:
         """Every line with its devices."""
@@ -115,13 +124,15 @@ class Status:
 
     async def sync(self) -> Sequence[SyncStatus]:
         """Every destination."""
-        return [await self._destination(uploader) for uploader in self._parts.uploaders]
+        return [await self._destination(uploader) for uploader in self._parts.north.uploaders]
 
     async def _destination(self, uploader: Uploader) -> SyncStatus:
         status = await uploader.status()
-        quarantine = self._parts.quarantine
+        north = self._parts.north
+        quarantine = north.quarantine
         parked = await quarantine.list(status.id)
-        stand_in = self._parts.stand_ins.get(status.id)
+        stand_in = north.stand_ins.get(status.id)
+        hourly, nightly = north.hourly.get(status.id), north.nightly.get(status.id)
         return SyncStatus(
             id=status.id,
             url=status.url,
@@ -136,6 +147,9 @@ class Status:
             blocked=status.blocked,
             reason=status.reason or status.fault,
             received=await stand_in.points() if stand_in else None,
+            hours_pending=None if hourly is None else (await hourly.status()).pending,
+            hours_trouble="" if hourly is None else hourly.trouble,
+            compared=None if nightly is None or nightly.last is None else _compared(nightly.last),
         )
 
     def data_moves(self) -> bool:
@@ -200,7 +214,15 @@ class Status:
         if watch.doubtful:
             held = "; what is measured is not sent yet" if watch.holding else ""
             return Check("clock", "degraded", f"the clock was not set since the machine started{held}")
+        if off := self._clocks_off():
+            return Check("clock", "degraded", words(off))
         return Check("clock", "ok", watch.state.value)
+
+    def _clocks_off(self) -> Mapping[str, Millis]:
+        """Devices whose own clocks are wrong; none is judged by a clock that is doubted itself."""
+        if self._parts.clock_watch.doubtful:
+            return {}
+        return self._parts.device_clocks.off(self.counters())
 
     def _storage_failure(self) -> str:
         """Why something cannot be written, empty when all can."""
@@ -221,6 +243,8 @@ class Status:
             "storage_failed": bool(self._storage_failure()),
             "storage_damaged": bool(parts.folder.findings) and fresh,
             "clock_doubtful": parts.clock_watch.doubtful,
+            "device_clock_off": bool(self._clocks_off()),
+            "push_failing": bool(parts.notifier.health.failing()),
         }
 
     def _check_history(self) -> Check:
@@ -228,6 +252,8 @@ class Status:
         archivist = self._parts.archivist
         full = archivist.occupancy
         text = f"{full.used_bytes / 1e6:.0f} MB of {full.max_bytes / 1e6:.0f} MB"
+        if full.bytes_per_day is not None:
+            text += f"; {full.bytes_per_day / 1e6:.1f} MB a day"
         if full.days_left is not None:
             text += f"; room for {full.days_left:.0f} days" if full.days_left else "; the oldest day goes"
         if archivist.last_error:
@@ -245,7 +271,8 @@ class Status:
         return Check("alarms", "degraded" if errors else "ok", detail)
 
     def _check_sync(self) -> Check:
-        faults = [u.trouble for u in self._parts.uploaders if u.trouble]
+        north = self._parts.north
+        faults = [u.trouble for u in (*north.uploaders, *north.hourly.values()) if u.trouble]
         return Check("sync", "degraded" if faults else "ok", "; ".join(faults))
 
     def _check_tasks(self) -> Check:
@@ -291,6 +318,7 @@ class Status:
         full = parts.archivist.occupancy
         known = (
             ("campus_edge_history_days_left", "Days until the store's budget is full.", full.days_left),
+            ("campus_edge_history_bytes_per_day", "Bytes that a day takes, sealed.", full.bytes_per_day),
             ("campus_edge_history_bytes_per_point", "Bytes of a sealed reading.", full.bytes_per_point),
         )
         occupancy = (
@@ -316,6 +344,22 @@ class Status:
                 ),
             ),
             Metric(
+                "campus_edge_device_clock_offset_seconds", "How far a device's own clock is ahead.", "gauge",
+                tuple(
+                    ({"device": name}, c.clock.offset_ms / 1000)
+                    for name, c in counters.items()
+                    if c.clock.offset_ms is not None
+                ),
+            ),
+            Metric(
+                "campus_edge_device_times_replaced_total", "Times of devices that were not believed.",
+                "counter", tuple(
+                    ({"device": name}, float(c.clock.replaced))
+                    for name, c in counters.items()
+                    if c.clock.replaced
+                ),
+            ),
+            Metric(
                 "campus_edge_line_utilisation", "Share of time a line is busy.", "gauge",
                 tuple(({"line": line.id}, line.utilisation) for line in self.lines()),
             ),
@@ -329,6 +373,22 @@ class Status:
             ),
         )  # fmt: skip
         return plain + occupancy + labelled
+
+
+def _compared(found: Reconciliation) -> Compared:
+    return Compared(
+        found.at,
+        found.same,
+        len(found.days),
+        sum(day.values for day in found.days),
+        sum(day.missing for day in found.days),
+        sum(day.resent for day in found.days),
+        sum(day.still for day in found.days),
+        sum(day.surplus for day in found.days),
+        found.spot.asked,
+        found.spot.wrong,
+        found.reason,
+    )
 
 
 def _one(name: str, text: str, kind: str, value: float) -> Metric:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import time
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -62,12 +63,18 @@ class _Timex(ctypes.Structure):
     ]  # fmt: skip
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Loaded once: each one is a class of its own, and garbage in a cycle."""
+    return ctypes.CDLL(None)
+
+
 def kernel_synchronised() -> bool | None:
     """Whether the kernel's clock is disciplined; needs no privileges. `None` where the question is
     not allowed (systemd's ProtectClock forbids the call)."""
     answer = _Timex()
     try:
-        code = ctypes.CDLL(None).adjtimex(ctypes.byref(answer))
+        code = _libc().adjtimex(ctypes.byref(answer))
     except (OSError, AttributeError):
         return None
     if code < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from drivers.cjt188 import body, codec
 from drivers.cjt188.profile import Cjt188Point, Cjt188Profile
@@ -106,9 +106,8 @@ class Cjt188Driver:
         request = codec.valve_request(
             self._station, opened, self._serial, low_first=self._low_first, wake_up=self._profile.wake_up
         )
-        reply = yield replace(
-            self._exchange(request, codec.deframer(self._station, codec.VALVE, codec.WRITE)), repeatable=False
-        )
+        exchange = self._exchange(request, codec.deframer(self._station, codec.VALVE, codec.WRITE))
+        reply = yield exchange._replace(repeatable=False)
         codec.valve_answer(reply.frame)
         return None
 

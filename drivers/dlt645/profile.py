@@ -22,7 +22,8 @@ class Dlt645Point(PointMap):
     `signed`: the top bit of the top byte is the sign. `trailing` bytes follow the value
     in each item (the time of a maximum demand, the rest of an event record) and are left
     alone, as are the `leading` ones before it. `time`: the bytes are a date and time, as
-    in event records (03110001: the last power failure began, and ended).
+    in event records (03110001: the last power failure began, and ended), or the time of day
+    alone (04000102: the meter's clock).
     """
 
     di: Annotated[str, Field(pattern=r"^([0-9A-F]{8}|[0-9A-F]{4})$")]
@@ -36,8 +37,8 @@ class Dlt645Point(PointMap):
 
     @model_validator(mode="after")
     def _time_has_a_size(self) -> Self:
-        if self.time and (self.bytes not in (5, 6) or self.decimals or self.signed):
-            raise ValueError("a time has 5 or 6 bytes, decimals: 0 and no sign")
+        if self.time and (self.bytes not in (3, 5, 6, 7) or self.decimals or self.signed):
+            raise ValueError("a time has 3, 5, 6 or 7 bytes, decimals: 0 and no sign")
         return self
 
     @property

@@ -15,13 +15,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from drivers.contract import Exchange, Found, Poll, Polled, Reply
 from drivers.errors import BadFrame, DriverError, LineDown, NoReply
 from drivers.line.counters import DeviceCounters, DeviceState, LineCounters
 from drivers.line.debts import Debts
 from drivers.line.loans import Loan, Loans
+from drivers.line.pump import Pump, Waits
 from drivers.line.schedule import Rank, Schedule
 from drivers.line.settings import FieldLine, Framing, SerialLine
 from drivers.line.traffic import Traffic
@@ -29,6 +30,7 @@ from drivers.line.transport import Transport
 from drivers.reading import Millis, Quality, Reading
 
 _LOG = logging.getLogger(__name__)
+_BAD = Quality.BAD
 T = TypeVar("T")
 
 BUFFER_LIMIT = 1024
@@ -84,14 +86,13 @@ class Arbiter:
         self._publish = publish
         self._clock = clock
         self._buffer = bytearray()
-        self._arrivals = 0
         self._loans = Loans()
         self._debts = Debts()
         self._idle = False
         self.traffic = Traffic(clock)
         self.opened = asyncio.Event()
         self._lost = ""
-        self._waiter: asyncio.Future[None] | None = None
+        self._pump = Pump()
         self._quiet_since = 0.0
         self._speed: tuple[int, Framing] | None = None
         if isinstance(line, SerialLine):
@@ -120,7 +121,7 @@ class Arbiter:
                 raise LineDown(f"{self.line.id}: the line is not open: {self.counters.last_error}")
             self._loans.add(loan)
             if self._idle:
-                _wake(self._waiter)
+                asyncio.get_running_loop().call_soon(self._pump.wake)
             return await loan.done
         finally:
             loan.done.cancel()
@@ -137,7 +138,7 @@ class Arbiter:
                 self.counters.connected_since = self._clock()
                 self.counters.last_error = ""
                 self.opened.set()
-                await self._serve(loop)
+                await self._pump.run(self._serve(loop))
             except LineDown as error:
                 self.counters.last_error = str(error)
                 self._all_bad(error)
@@ -148,40 +149,46 @@ class Arbiter:
             self._transport.close()
             self._loans.fail_all(LineDown(f"{self.line.id}: {self.counters.last_error or 'closed'}"))
 
-    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> Waits[NoReturn]:
         schedule = Schedule()
         for device in self._devices.values():
             schedule.add(device.id, device.period_s, device.rank, loop.time())
         suspended: list[_Round] = []
-        opened = loop.time()
+        opened = now = loop.time()
         while True:
-            now = loop.time()
-            loan = self._loans.pick(
-                lambda rank: schedule.urgent(loop.time(), rank) or any(r.rank < rank for r in suspended)
-            )
-            if loan is not None:
-                await self._oblige(loan, loop)
-                opened = loop.time()  # a line that somebody works on is not reopened under their hands
-                self.counters.worked(opened - now, opened - now)
-                continue
+            if self._loans.waiting:
+                loan = self._loans.pick(
+                    lambda rank: schedule.urgent(loop.time(), rank) or any(r.rank < rank for r in suspended)
+                )
+                if loan is not None:
+                    yield from self._oblige(loan, loop)
+                    opened = loop.time()  # a line that somebody works on is not reopened under their hands
+                    self.counters.worked(opened - now, opened - now)
+                    now = opened
+                    continue
             current = self._next(schedule, suspended, now)
+            before = now
             if current is None:
-                await self._sleep(self._next_time(schedule, suspended, now), loop)
-                self.counters.worked(0.0, loop.time() - now)
+                yield from self._sleep(self._next_time(schedule, suspended, now), loop)
+                now = loop.time()
+                self.counters.worked(0.0, now - before)
                 continue
-            finished = await self._advance(current, loop)
+            finished = yield from self._advance(current, loop)
             self._loans.passed(current.rank)
-            after = loop.time()
-            self.counters.worked(after - now, after - now)
+            now = loop.time()
+            self.counters.worked(now - before, now - before)
             if finished is None:
                 suspended.append(current)
-                continue
-            self._finish(schedule, current, finished, after)
-            self._check_all_silent(after - opened)
+            else:
+                self._finish(schedule, current, finished, now)
+                if current.device.counters.failures:
+                    self._check_all_silent(now - opened)
 
     def _next(self, schedule: Schedule, suspended: list[_Round], now: float) -> _Round | None:
         """The round to advance: a suspended one, unless somebody more urgent is due."""
-        if ready := [r for r in suspended if not self._debts.wait_s(r.device.id, r.exchange, now)]:
+        if suspended and (
+            ready := [r for r in suspended if not self._debts.wait_s(r.device.id, r.exchange, now)]
+        ):
             best = min(ready, key=lambda r: (r.rank, r.began))
             if not schedule.urgent(now, best.rank):
                 suspended.remove(best)
@@ -203,16 +210,18 @@ class Arbiter:
 
     def _next_time(self, schedule: Schedule, suspended: Sequence[_Round], now: float) -> float | None:
         """When somebody is due, or a suspended round may go on."""
-        times = [now + self._debts.wait_s(r.device.id, r.exchange, now) for r in suspended]
         due = schedule.next_due()
+        if not suspended:
+            return due
+        times = [now + self._debts.wait_s(r.device.id, r.exchange, now) for r in suspended]
         return min([*times, due] if due is not None else times, default=None)
 
-    async def _advance(self, current: _Round, loop: asyncio.AbstractEventLoop) -> Sequence[Reading] | None:
+    def _advance(self, current: _Round, loop: asyncio.AbstractEventLoop) -> Waits[Sequence[Reading] | None]:
         """One exchange of a round; its readings when it was the last, else None."""
         device = current.device
         try:
             try:
-                reply = await self._exchange(current.exchange, device, loop)
+                reply = yield from self._exchange(current.exchange, device, loop)
             except (NoReply, BadFrame) as error:
                 hopeless = device.counters.failures or not device.counters.ok
                 if hopeless or not current.exchange.repeatable:
@@ -220,7 +229,7 @@ class Arbiter:
                     return None
                 device.counters.retries += 1
                 try:
-                    reply = await self._exchange(current.exchange, device, loop)
+                    reply = yield from self._exchange(current.exchange, device, loop)
                 except (NoReply, BadFrame) as again:
                     current.exchange = current.poll.throw(again)
                     return None
@@ -230,14 +239,14 @@ class Arbiter:
             return readings
         return None
 
-    async def _oblige(self, loan: Loan[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def _oblige(self, loan: Loan[Any], loop: asyncio.AbstractEventLoop) -> Waits[None]:
         """One exchange of a borrowed conversation; LineDown ends it and the line."""
         if loan.exchange is None:
             loan.begin()
             if loan.exchange is None:
                 return
         try:
-            reply = await self._exchange(loan.exchange, loan, loop)
+            reply = yield from self._exchange(loan.exchange, loan, loop)
         except (NoReply, BadFrame) as error:
             loan.fail(error)
         except LineDown as error:
@@ -246,15 +255,17 @@ class Arbiter:
         else:
             loan.answer(reply)
 
-    async def _exchange(
+    def _exchange(
         self, exchange: Exchange, device: Attached | Loan[Any], loop: asyncio.AbstractEventLoop
-    ) -> Reply:
+    ) -> Waits[Reply]:
         """Sends the request and waits for its reply: NoReply, BadFrame or LineDown."""
-        wire_s = self._configure(exchange, len(exchange.request))
-        quiet_s = self._quiet_since + exchange.gap_ms / 1000 - loop.time()
-        quiet_s = max(quiet_s, self._debts.wait_s(device.id, exchange, loop.time()))
+        wire_s = self._configure(exchange)
+        now = loop.time()
+        quiet_s = self._quiet_since + exchange.gap_ms / 1000 - now
+        if exchange.ambiguous:
+            quiet_s = max(quiet_s, self._debts.wait_s(device.id, exchange, now))
         if quiet_s > 0:
-            await asyncio.sleep(quiet_s)
+            yield from _pause(now + quiet_s)
         self._raise_if_lost()
         if self._buffer:  # a late reply or noise between exchanges
             self.counters.faults["late"] += 1
@@ -264,28 +275,38 @@ class Arbiter:
         self.traffic.note("sent", exchange.request)
         self._transport.write(exchange.request)
         sent = loop.time() + wire_s
+        try:
+            frame = yield from self._reply(exchange, device, sent, loop)
+        finally:
+            self._quiet_since = loop.time()
+        self._log("<", frame)
+        self._debts.answered(device.id, exchange, sent)
+        device.counters.latencies_ms.append(max(0.0, self._quiet_since - sent) * 1000)
+        return Reply(frame, self._clock())
+
+    def _reply(
+        self, exchange: Exchange, device: Attached | Loan[Any], sent: float, loop: asyncio.AbstractEventLoop
+    ) -> Waits[bytes]:
+        """The frame that answers; NoReply and BadFrame when none comes in time."""
         deadline = sent + exchange.timeout_ms / 1000
         limit = deadline + STRETCH_S
         fault = ""
-        try:
-            while True:
-                found = self._search(exchange) if self._buffer else None
-                if found is not None:
-                    fault = found.fault or fault
-                    if found.frame is not None:
-                        self._log("<", found.frame)
-                        self._debts.answered(device.id, exchange, sent)
-                        device.counters.latencies_ms.append(max(0.0, loop.time() - sent) * 1000)
-                        return Reply(found.frame, self._clock())
-                    more = loop.time() + INTER_BYTE_S
-                    # A whole frame with a wrong checksum was the reply: no use in waiting on.
-                    deadline = more if found.fault == "crc" else min(limit, max(deadline, more))
-                if not await self._more(deadline, loop):
-                    if fault != "crc":  # else the reply was there, though spoilt
-                        self._debts.unanswered(device.id, exchange, sent)
-                    raise self._failure(exchange, device, fault)
-        finally:
-            self._quiet_since = loop.time()
+        while True:
+            if self._buffer:
+                found = self._search(exchange)
+                if found.frame is not None:
+                    return found.frame
+                fault = found.fault or fault
+                more = loop.time() + INTER_BYTE_S
+                # A whole frame with a wrong checksum was the reply: no use in waiting on.
+                deadline = more if found.fault == "crc" else min(limit, max(deadline, more))
+            held = len(self._buffer)
+            rang = yield deadline
+            self._raise_if_lost()
+            if rang and len(self._buffer) == held:
+                if fault != "crc":  # else the reply was there, though spoilt
+                    self._debts.unanswered(device.id, exchange, sent)
+                raise self._failure(exchange, device, fault)
 
     def _search(self, exchange: Exchange) -> Found:
         """Looks for the reply in the buffer, dropping what the deframer says is not it."""
@@ -315,56 +336,37 @@ class Arbiter:
             f"{device.id}: {reason}: {kept.hex(' ') or 'bytes dropped'}", frame=kept, reason=reason
         )
 
-    def _configure(self, exchange: Exchange, size: int) -> float:
+    def _configure(self, exchange: Exchange) -> float:
         """Sets the wire for an exchange; the seconds its request takes on it."""
-        if self._speed is None or not isinstance(self.line, SerialLine):
+        if self._speed is None:
             return 0.0
-        baudrate = exchange.baudrate or self.line.baudrate
-        framing = exchange.framing or self.line.framing
+        baudrate, framing = exchange.baudrate or self._speed[0], exchange.framing or self._speed[1]
         self._transport.configure(baudrate, framing)
         self.traffic.speed = f"{baudrate} {framing}"
-        return size * framing.bits / baudrate
+        return len(exchange.request) * framing.bits / baudrate
 
-    async def _more(self, deadline: float, loop: asyncio.AbstractEventLoop) -> bool:
-        """Waits for more bytes; False when the deadline passed without."""
-        self._raise_if_lost()
-        arrivals = self._arrivals
-        await self._wait(deadline, loop)
-        return self._arrivals != arrivals
-
-    async def _wait(self, until: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Until bytes come, the line is lost, or that time."""
-        waiter = self._waiter = loop.create_future()
-        timer = loop.call_at(until, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-        self._raise_if_lost()
-
-    async def _sleep(self, until: float | None, loop: asyncio.AbstractEventLoop) -> None:
+    def _sleep(self, until: float | None, loop: asyncio.AbstractEventLoop) -> Waits[None]:
         """Idles until the next due time, or until the line is lost."""
         self.counters.oldest_due_ms = 0.0
         self._raise_if_lost()
         self._idle = True
         try:
-            await self._wait(until if until is not None else loop.time() + 60.0, loop)
+            yield until if until is not None else loop.time() + 60.0
         finally:
             self._idle = False
+        self._raise_if_lost()
 
     def _received(self, data: bytes) -> None:
-        self._arrivals += 1
         self.traffic.note("received", data)
         self._buffer += data
         if len(self._buffer) > BUFFER_LIMIT:
             self.counters.faults["noise"] += 1
             del self._buffer[:-BUFFER_LIMIT]
-        _wake(self._waiter)
+        self._pump.wake()
 
     def _gone(self, reason: str) -> None:
         self._lost = reason or "closed"
-        _wake(self._waiter)
+        self._pump.wake()
 
     def _raise_if_lost(self) -> None:
         if self._lost:
@@ -373,16 +375,17 @@ class Arbiter:
     def _finish(self, schedule: Schedule, current: _Round, readings: Sequence[Reading], now: float) -> None:
         """Books a round and puts its device back into the schedule."""
         device, counters = current.device, current.device.counters
-        bad = [r for r in readings if r.quality is Quality.BAD]
+        bad = [r for r in readings if r[6] is _BAD]  # their quality
         was = counters.state
         self.counters.oldest_due_ms = max(0.0, now - (schedule.next_due() or now)) * 1000
-        for reason in {r.reason for r in bad if r.reason.startswith("exception")}:
-            counters.errors[reason] += 1
-        answered = len(bad) < len(readings) or any(_answered(r.reason) for r in bad)
-        if answered:
-            counters.succeeded(readings[-1].received_at, partly=bool(bad))
-            if bad:
-                counters.last_error = bad[0].reason
+        if readings and not bad:
+            counters.succeeded(readings[-1].received_at, partly=False)
+            counters.missed += schedule.done(device.id, now, rank=device.rank)
+        elif len(bad) < len(readings) or any(_answered(r.reason) for r in bad):
+            for reason in {r.reason for r in bad if r.reason.startswith("exception")}:
+                counters.errors[reason] += 1
+            counters.succeeded(readings[-1].received_at, partly=True)
+            counters.last_error = bad[0].reason
             counters.missed += schedule.done(device.id, now, rank=device.rank)
         else:
             counters.failed(bad[0].reason if bad else "timeout")
@@ -391,7 +394,8 @@ class Arbiter:
                 doubling = min(counters.failures - counters.patience, 10)
                 pause = min(PROBE_MAX_S, max(PROBE_MIN_S, device.period_s) * 2**doubling)
             schedule.done(device.id, now, rank=Rank.PROBE if pause else device.rank, pause=pause)
-        self._tell(device, was)
+        if was is not DeviceState.OK or bad:
+            self._tell(device, was)
         if readings:
             self._publish(readings)
 
@@ -436,6 +440,7 @@ def _answered(reason: str) -> bool:
     )  # fmt: skip
 
 
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
+def _pause(until: float) -> Waits[None]:
+    """Waits for a time, whatever else happens."""
+    while not (yield until):
+        pass

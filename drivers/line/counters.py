@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from drivers.device_clock import DeviceClock
 from drivers.reading import Millis
 
 SILENT_AFTER = 3
@@ -33,6 +34,7 @@ class Cause(StrEnum):
     NOISE = "noise"
     REFUSED = "refused"
     LINE_DOWN = "line_down"
+    CLOCK = "clock"  # it answers, but its own clock is wrong
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class DeviceCounters:
     missed: int = 0
     """Periods skipped because the line was busy."""
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=128))
+    clock: DeviceClock = field(default_factory=DeviceClock)
+    """The device's own clock, where it has one."""
 
     def succeeded(self, at: Millis, partly: bool) -> None:
         """A round brought at least one good reading; `partly`: not all."""
@@ -81,7 +85,7 @@ class DeviceCounters:
     def cause(self) -> Cause | None:
         """The likely cause of the present trouble, `None` when there is none."""
         if self.state in (DeviceState.OK, DeviceState.UNKNOWN):
-            return None
+            return Cause.CLOCK if self.clock.off else None
         reason = self.last_error
         if reason.startswith("exception") or reason == "not_supported":
             return Cause.REFUSED

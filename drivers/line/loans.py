@@ -64,6 +64,11 @@ class Loans:
         self._waiting: list[Loan[Any]] = []
         self._owes = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anybody may want the line."""
+        return bool(self._waiting)
+
     def add(self, loan: Loan[Any]) -> None:
         """One more; LineBusy when too many wait."""
         self._waiting = [one for one in self._waiting if not one.done.done()]

@@ -45,9 +45,12 @@ class Schedule:
 
     def pop(self, now: float) -> tuple[str, Rank] | None:
         """The device to serve now, `None` when nobody is due; it must be `done` later."""
-        while self._waiting and self._waiting[0][0] <= now:
-            due, serial, key = heapq.heappop(self._waiting)
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= now:
+            due, serial, key = heapq.heappop(waiting)
             slot = self._slots[key]
+            if not self._ready and not (waiting and waiting[0][0] <= now):
+                return key, slot.rank  # nobody else is due
             heapq.heappush(self._ready, (slot.rank, due + slot.period, serial, key))
         if not self._ready:
             return None

@@ -9,7 +9,11 @@ from typing import Literal, NamedTuple
 from drivers.reading import Millis
 
 KEPT = 1024
-"""Pieces kept in memory: a minute or more of a busy 9600 baud line."""
+"""Pieces kept in memory at most: most of a minute of a busy 9600 baud line."""
+KEPT_ANYHOW = 16
+KEPT_MS = 60_000
+"""Older pieces go when more than `KEPT_ANYHOW` are kept: two hundred quiet lines must not
+fill the memory over hours."""
 
 Way = Literal["sent", "received"]
 
@@ -33,15 +37,20 @@ class Traffic:
 
     def __init__(self, clock: Callable[[], Millis]) -> None:
         self._clock = clock
-        self._pieces: deque[Passed] = deque(maxlen=KEPT)
+        self._pieces: deque[tuple[Millis, Way, bytes, str]] = deque(maxlen=KEPT)
         self._number = 0
         self.speed = ""
 
     def note(self, way: Way, data: bytes) -> None:
-        """Adds one piece; the oldest goes when the ring is full."""
+        """Adds one piece; the oldest go."""
         self._number += 1
-        self._pieces.append(Passed(self._number, self._clock(), way, data, self.speed))
+        at = self._clock()
+        pieces = self._pieces
+        pieces.append((at, way, data, self.speed))
+        while len(pieces) > KEPT_ANYHOW and pieces[0][0] < at - KEPT_MS:
+            pieces.popleft()
 
     def after(self, number: int) -> list[Passed]:
         """The pieces behind that number, oldest first; all that are kept for 0."""
-        return [piece for piece in self._pieces if piece.number > number]
+        first = self._number - len(self._pieces) + 1
+        return [Passed(place, *piece) for place, piece in enumerate(self._pieces, first) if place > number]

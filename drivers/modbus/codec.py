@@ -207,8 +207,7 @@ def block_decoder(block: Block, points: Sequence[ModbusPoint]) -> Callable[[byte
     if block.table in ("coil", "discrete"):
         places = [(3 + (p.address - block.start) // 8, (p.address - block.start) % 8) for p in points]
         return lambda frame: [float(frame[byte] >> bit & 1) for byte, bit in places]
-    plain = all(p.order == "ABCD" and p.type != "bit" for p in points)
-    if plain and all(a.address + a.size <= b.address for a, b in pairwise(points)):
+    if in_order(block, points):
         layout, position = ">3x", block.start
         for point in points:
             layout += f"{(point.address - position) * 2}x{_FORMAT[point.type]}"
@@ -216,6 +215,14 @@ def block_decoder(block: Block, points: Sequence[ModbusPoint]) -> Callable[[byte
         return struct.Struct(layout).unpack_from
     readers = [_reader(point, 3 + (point.address - block.start) * 2) for point in points]
     return lambda frame: [read(frame) for read in readers]
+
+
+def in_order(block: Block, points: Sequence[ModbusPoint]) -> bool:
+    """Whether the points stand behind one another as big-endian numbers, so that one `struct` unpacks
+    them, whole numbers as int."""
+    if block.table in ("coil", "discrete") or any(p.order != "ABCD" or p.type == "bit" for p in points):
+        return False
+    return all(a.address + a.size <= b.address for a, b in pairwise(points))
 
 
 def _reader(point: ModbusPoint, offset: int) -> Callable[[bytes], float]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from drivers.contract import Exchange, Poll, Reply, Write
 from drivers.errors import DriverError, NoReply, NotTaken, NotWritable, Refused
 from drivers.line.settings import FieldLine, Framing
-from drivers.modbus.blocks import Block, halves, plan
+from drivers.modbus.blocks import Block, halves
 from drivers.modbus.codec import (
     Ask,
     ascii_request,
     ask_for,
-    block_decoder,
     exception_code,
     find_ascii,
     find_rtu,
@@ -23,10 +22,10 @@ from drivers.modbus.codec import (
     read_request,
     with_transaction,
 )
+from drivers.modbus.columns import Part, compiled
 from drivers.modbus.profile import ModbusPoint, ModbusProfile
 from drivers.modbus.settings import ModbusAsciiDevice, ModbusDevice, ModbusTcpDevice
 from drivers.modbus.writing import Order, order
-from drivers.profile import Judge, judge_of
 from drivers.reading import Millis, Quality, Reading, Value
 from drivers.settings import millis
 from drivers.vocabulary import PointSpec
@@ -53,8 +52,7 @@ class _Read:
     block: Block
     request: bytes
     ask: Ask
-    decode: Callable[[bytes], Sequence[float]]
-    points: tuple[tuple[str, str, Judge], ...]  # name, unit, judge
+    part: Part
     rest: int = 0
 
 
@@ -85,20 +83,15 @@ class ModbusDriver:
         self._unit = device.address
         self._maps = profile.points
         self._specs = points
-        self._judges = {
-            name: (name, points[name].unit, judge_of(mapping, points[name]))
-            for name, mapping in profile.points.items()
-        }
-        self._reads = [self._compile(block) for block in plan(profile.points, profile.limits)]
+        self._compiled = compiled(profile, points)
+        self._reads = [self._compile(block) for block in self._compiled.blocks]
 
     def _compile(self, block: Block) -> _Read:
-        maps = [self._maps[name] for name in block.points]
-        judges = tuple(self._judges[name] for name in block.points)
         if self._ascii:
             request = ascii_request(block, self._unit)
         else:
             request = read_request(block, self._unit, tcp=self._tcp)
-        return _Read(block, request, ask_for(block, self._unit), block_decoder(block, maps), judges)
+        return _Read(block, request, ask_for(block, self._unit), self._compiled.part(block))
 
     def poll(self, at: Millis) -> Poll:
         """All blocks in turn; a silent device costs one exchange, a refused block only itself."""
@@ -125,7 +118,7 @@ class ModbusDriver:
             return None if isinstance(error, Refused) else error
         code = exception_code(read.ask, reply.frame)
         if code is None:
-            readings.extend(self._good(read, reply.frame, reply.at))
+            readings.extend(read.part.read(self._id, reply.frame, reply.at))
             return None
         parts = [self._compile(half) for half in halves(read.block, self._maps)] if code in TOO_MUCH else []
         if not parts:
@@ -175,11 +168,11 @@ class ModbusDriver:
         found: Value | None = None
         for _ in range(READ_BACKS):
             exchange = self._exchange(read)
-            reply = yield replace(exchange, gap_ms=max(exchange.gap_ms, settle_ms))
+            reply = yield exchange._replace(gap_ms=max(exchange.gap_ms, settle_ms))
             code = exception_code(read.ask, reply.frame)
             if code is not None:
                 raise Refused(f"exception {code}", code=code)
-            (reading,) = self._good(read, reply.frame, reply.at)
+            (reading,) = read.part.read(self._id, reply.frame, reply.at)
             found = reading.value
             if _same(found, wanted.value):
                 return found
@@ -201,17 +194,10 @@ class ModbusDriver:
             ambiguous=True,
         )
 
-    def _good(self, read: _Read, frame: bytes, at: Millis) -> list[Reading]:
-        device = self._id
-        readings = []
-        for raw, (name, unit, judge) in zip(read.decode(frame), read.points, strict=True):
-            value, quality, reason = judge(raw)
-            readings.append(Reading(device, name, value, unit, at, at, quality, reason))
-        return readings
-
     def _bad(self, read: _Read, reason: str, at: Millis) -> list[Reading]:
         return [
-            Reading(self._id, name, None, unit, at, at, Quality.BAD, reason) for name, unit, _ in read.points
+            Reading(self._id, name, None, unit, at, at, Quality.BAD, reason)
+            for name, unit in read.part.points
         ]
 
 

@@ -13,16 +13,16 @@ import logging
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aiomqtt import Client, MqttError
-from paho.mqtt.client import Client as PahoClient
-from paho.mqtt.client import MQTTMessage
 
 from drivers.errors import BadPayload, LineDown, NoReply, NotTaken, NotWritable
 from drivers.line.counters import DeviceCounters, LineCounters
 from drivers.mqtt import codec
+from drivers.mqtt.connection import Connection
 from drivers.mqtt.device import DeviceSlot, MqttDeviceReader, Release
+from drivers.mqtt.packets import Message
 from drivers.mqtt.routing import Routes
 from drivers.mqtt.settings import MqttLine
 from drivers.mqtt.writing import order
@@ -65,22 +65,6 @@ class _Watch:
                 self.seen.set_result(self.wanted)
 
 
-class _Client(Client):
-    """aiomqtt's client, giving each message to `receive` at once.
-
-    Its own queue drops the duplicate flag and acknowledges what nobody has taken yet.
-    """
-
-    def __init__(self, receive: Callable[[MQTTMessage], None], **options: Any) -> None:
-        super().__init__(**options)
-        self._receive = receive
-        # lost while nobody waits for it (subscribing, closing): not worth a complaint by asyncio
-        self._disconnected.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-
-    def _on_message(self, client: PahoClient, userdata: Any, message: MQTTMessage) -> None:
-        self._receive(message)
-
-
 class MqttBroker:
     """All devices behind one broker; see `drivers.contract.Listening`.
 
@@ -119,7 +103,7 @@ class MqttBroker:
         self._publish = publish
         tls = await asyncio.to_thread(self._tls_context) if self.line.tls else None
         host, port = self.line.address
-        client = _Client(
+        client = Connection(
             self._receive,
             hostname=host,
             port=port,
@@ -208,31 +192,31 @@ class MqttBroker:
             route.device.counters.errors["subscription_denied"] += 1
             route.device.counters.failed("exception:128")
 
-    def _receive(self, message: MQTTMessage) -> None:
+    def _receive(self, message: Message) -> None:
         """One message, in the event loop; what is wrong with it is counted, never raised."""
         self.counters.exchanges += 1
         try:
-            topic = message.topic
+            topic = message.topic.decode()
         except UnicodeDecodeError:
             self.counters.faults["bad_topic"] += 1
             return
-        if self._is_repeat(message, topic):
+        if message.duplicate and self._is_repeat(message):
             self.counters.faults["duplicate"] += 1
             return
         routes = self._routes.find(topic)
         if not routes:
             self.counters.faults["unknown_topic"] += 1
         else:
-            self._deliver(routes, bytes(message.payload), message.retain)
+            self._deliver(routes, message.payload, message.retained)
         if message.qos:
-            self._taken[message.mid] = hash((topic, bytes(message.payload)))
-            self._taken.move_to_end(message.mid)
+            self._taken[message.packet_id] = hash((message.topic, message.payload))
+            self._taken.move_to_end(message.packet_id)
             if len(self._taken) > REMEMBERED_IDS:
                 self._taken.popitem(last=False)
 
-    def _is_repeat(self, message: MQTTMessage, topic: str) -> bool:
+    def _is_repeat(self, message: Message) -> bool:
         """A repeat of what was published already: its acknowledgement was lost with the connection."""
-        return message.dup and self._taken.get(message.mid) == hash((topic, bytes(message.payload)))
+        return self._taken.get(message.packet_id) == hash((message.topic, message.payload))
 
     def _deliver(self, routes: Sequence[_Route], payload: bytes, retained: bool) -> None:
         try:

@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
+
+import msgspec
 
 from drivers.errors import BadPayload
 from drivers.mqtt.profile import MqttPoint
@@ -23,6 +25,7 @@ MAX_DEPTH = 32
 MAX_TEXT = 4096
 MAX_DIGITS = 40
 
+_LARGE = 10 ** (MAX_DIGITS - 1)
 _NO_VALUE = frozenset({"", "nan", "null", "unavailable", "unknown"})
 _SWITCH = {
     "on": True,
@@ -59,6 +62,10 @@ def parse(payload: bytes, max_bytes: int) -> Json:
     """A payload as JSON when it begins like JSON, else as plain text; BadPayload with its reason."""
     if len(payload) > max_bytes:
         _refuse("oversized", f"{len(payload)} bytes")
+    if payload[:1] == b"{" and len(payload) <= MAX_TEXT:
+        value = _plain_object(payload)
+        if value is not None:
+            return value
     try:
         text = payload.decode().strip()
     except UnicodeDecodeError as error:
@@ -79,11 +86,39 @@ def parse(payload: bytes, max_bytes: int) -> Json:
     return value
 
 
+def _plain_object(payload: bytes) -> Json:
+    """What most devices send, an object of plain members, the quick way; None for whatever needs a
+    closer look: a nested, escaped, doubtful or broken one."""
+    if payload.count(b"{") > 1 or b"\\" in payload or b"[" in payload:
+        return None
+    try:
+        value: dict[str, Json] = _quick(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    # A colon more than keys: a key stands there twice, or a text holds one.
+    return value if payload.count(b":") == len(value) and _LONG.search(payload) is None else None
+
+
+_quick = msgspec.json.Decoder(dict[str, Any]).decode
+_LONG = re.compile(rb"[-\d]{%d}" % (MAX_DIGITS + 1))
+
+
+def _member(name: str) -> Pick:
+    """A function that follows a pointer of one step, into an object."""
+
+    def pick(value: Json) -> Json | Gap:
+        return value.get(name, Gap.ABSENT) if isinstance(value, dict) else Gap.ABSENT
+
+    return pick
+
+
 def compile_pointer(pointer: str) -> Pick:
     """A function that follows an RFC 6901 pointer."""
     steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
     if not steps:
         return lambda value: value
+    if len(steps) == 1 and not steps[0].isdecimal():
+        return _member(steps[0])
 
     def pick(value: Json) -> Json | Gap:
         for step in steps:
@@ -109,8 +144,8 @@ def raw_value(found: Json | Gap, point: MqttPoint, spec: PointSpec) -> Value | G
     """
     if found is None:
         return Gap.NO_VALUE
-    if type(found) is float and point.map is None and spec.type == "number":
-        return found
+    if point.map is None and spec.type == "number" and _is_number(found):
+        return float(found)
     if isinstance(found, Gap):
         return found
     if isinstance(found, dict | list):
@@ -127,6 +162,11 @@ def raw_value(found: Json | Gap, point: MqttPoint, spec: PointSpec) -> Value | G
     if spec.type == "switch":
         return _switch(text)
     return _number(text)
+
+
+def _is_number(found: Json | Gap) -> TypeGuard[float]:
+    """Whether it is a number of no more digits than a text may have; not a switch's true."""
+    return type(found) is float or (type(found) is int and -_LARGE < found < _LARGE)
 
 
 def available(value: Json) -> bool | None:

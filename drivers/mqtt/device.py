@@ -12,13 +12,12 @@ from drivers.mqtt import codec
 from drivers.mqtt.profile import MqttPoint, MqttProfile
 from drivers.mqtt.settings import MqttDevice
 from drivers.profile import Judge, judge_of
-from drivers.reading import Millis, Origin, Quality, Reading
+from drivers.reading import Millis, Origin, Quality, Reading, Value
 from drivers.settings import millis
 from drivers.vocabulary import PointSpec
 
-OLDEST_MS = 7 * 86_400_000
-NEWEST_MS = 5 * 60_000
-"""A device's own time is believed from a week ago (its buffer) to five minutes ahead."""
+_GOOD = Quality.GOOD
+_new = tuple.__new__  # a NamedTuple's own takes three times as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,14 @@ class _Point(NamedTuple):
     point: MqttPoint
     spec: PointSpec
     judge: Judge
+    plain: bool  # a number that is taken as it stands in the payload
+
+
+class _When(NamedTuple):
+    at: Millis
+    origin: Origin
+    doubt: str
+    """`clock` where the device told a time that is not believed."""
 
 
 class MqttDeviceReader:
@@ -63,10 +70,11 @@ class MqttDeviceReader:
         self._topics: dict[str, list[_Point]] = {}
         for name, point in slot.profile.points.items():
             pick, spec = codec.compile_pointer(point.pointer), slot.points[name]
-            entry = _Point(name, pick, point, spec, judge_of(point, spec))
+            plain = spec.type == "number" and point.map is None
+            entry = _Point(name, pick, point, spec, judge_of(point, spec), plain)
             self._topics.setdefault(point.suffix, []).append(entry)
         self._time = None if slot.profile.time is None else codec.compile_pointer(slot.profile.time)
-        self._late_ms = max(2 * millis(slot.settings.every), 300_000)
+        self._late_ms = slot.settings.late_ms
         self._last_at: Millis = 0
         self._base = slot.settings.topic
         self._availability = slot.settings.availability
@@ -86,11 +94,11 @@ class MqttDeviceReader:
         if suffix is None:
             self._note_availability(codec.available(value), now)
             return heard
-        origin, at = self._when(value, retained, now)
+        when = self._when(value, retained, now)
         for entry in self._topics[suffix]:
             if retained and entry.point.event:
                 continue
-            reading = self._read(entry, value, at, now, origin)
+            reading = self._read(entry, value, when, now)
             if reading is None:
                 continue
             heard.readings.append(reading)
@@ -110,44 +118,56 @@ class MqttDeviceReader:
         self.counters.errors[reason] += 1
         self.counters.failed("payload")
 
-    def _read(
-        self, entry: _Point, value: codec.Json, at: Millis, now: Millis, origin: Origin
-    ) -> Reading | None:
+    def _read(self, entry: _Point, value: codec.Json, when: _When, now: Millis) -> Reading | None:
         reason = ""
-        raw: codec.Json = None
+        raw: codec.Json = entry.pick(value)
+        if entry.plain and type(raw) is float:
+            judged, quality, reason = entry.judge(raw)
+            return self._reading(entry, judged, quality, reason, when, now)
         try:
-            raw = codec.raw_value(entry.pick(value), entry.point, entry.spec)
+            raw = codec.raw_value(raw, entry.point, entry.spec)
         except BadPayload as error:
             reason = error.reason
         if raw is codec.Gap.ABSENT or (entry.point.event and (reason or isinstance(raw, codec.Gap))):
             return None
-        quality = Quality.BAD
-        judged = None
+        judged, quality = None, Quality.BAD
         if raw is codec.Gap.NO_VALUE:
             reason = "not_available"
         elif not reason:
             judged, quality, reason = entry.judge(raw)
+        return self._reading(entry, judged, quality, reason, when, now)
+
+    def _reading(
+        self, entry: _Point, judged: Value | None, quality: Quality, reason: str, when: _When, now: Millis
+    ) -> Reading:
         if reason:
             self.counters.errors[reason] += 1
-        return Reading(self.id, entry.name, judged, entry.spec.unit, at, now, quality, reason, origin)
+        at, origin, doubt = when
+        return _new(
+            Reading,
+            (self.id, entry.name, judged, entry.spec.unit, at, now, quality, reason or doubt, origin),
+        )
 
-    def _when(self, value: codec.Json, retained: bool, now: Millis) -> tuple[Origin, Millis]:
+    def _when(self, value: codec.Json, retained: bool, now: Millis) -> _When:
         """The time of measuring: the device's own where the profile trusts it and it is credible."""
-        origin = Origin.RETAINED if retained else Origin.LIVE
+        origin, doubt = Origin.RETAINED if retained else Origin.LIVE, ""
         at = max(now, self._last_at + 1)
         if self._time is not None:
-            told = codec.instant(self._time(value))
-            if told is None or not max(now - OLDEST_MS, self._last_at + 1) <= told <= now + NEWEST_MS:
+            told = self.counters.clock.judge(
+                codec.instant(self._time(value)), now, self._last_at, self._late_ms
+            )
+            if told is None:
                 self.counters.errors["clock"] += 1
+                doubt = "clock"
             else:
                 at = told
                 if not retained and now - told > self._late_ms:
                     origin = Origin.BACKFILL
         self._last_at = at
-        return origin, at
+        return _When(at, origin, doubt)
 
     def _count(self, readings: list[Reading], now: Millis) -> None:
-        good = sum(reading.quality is Quality.GOOD for reading in readings)
+        good = sum([reading[6] is _GOOD for reading in readings])  # their quality
         if good:
             self.counters.succeeded(now, partly=good < len(readings))
         else:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from drivers.line.settings import LineSettings
-from drivers.settings import DeviceSettings, Duration, SecretRef
+from drivers.settings import DeviceSettings, Duration, SecretRef, millis
 
 MAX_TOPIC_BYTES = 256
 MAX_TOPIC_LEVELS = 8
@@ -93,3 +93,8 @@ class MqttDevice(DeviceSettings):
     protocol: Literal["mqtt"]
     topic: TopicFilter
     availability: TopicName | None = None
+
+    @property
+    def late_ms(self) -> int:
+        """What comes so much (ms) behind the device's own time is out of its log: history, no news."""
+        return max(2 * millis(self.every), 300_000)

@@ -79,7 +79,7 @@ class MqttThing:
             if point.write is not None and topic == self._topic + point.write.suffix:
                 value = _written(payload, point, self.device.points[name])
                 if value is not None:
-                    self.held[name] = value
+                    self.device.obey(name, value, self.held)
                     names.append(name)
         return self._messages(names, at)
 

@@ -49,7 +49,7 @@ class Answered(NamedTuple):
 class ModbusUnit:
     """One unit. `answer` takes the request's PDU and reads the signals at that moment.
 
-    What was written to a point stands in `held` and hides its signal from then on.
+    What was written to a point without a handle stands in `held` and hides its signal from then on.
     """
 
     def __init__(self, device: VirtualDevice, profile: ModbusProfile) -> None:
@@ -96,7 +96,8 @@ class ModbusUnit:
         values = written(request, self._profile, self.device.points)
         if isinstance(values, ExcCodes):
             return _refused(request, values)
-        self.held.update(values)
+        for name, value in values.items():
+            self.device.obey(name, value, self.held)
         return Answered(_addressed(accepted(request), request), {})
 
     def _encode(self, name: str, point: ModbusPoint) -> tuple[list[int], Value | None]:

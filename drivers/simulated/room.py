@@ -47,6 +47,8 @@ class Room:
         self._ajar = 0.0 if full else self._rng.choice((0.0, 0.05, 0.14, 0.18))
         self._murmur = Drift(self._rng, 40.0)
         self.overrides: dict[str, float] = {}
+        self._told: dict[str, bool] = {}
+        self._occupied = False
         self.leak_m3_h = 0.0
         self.gas_leak_m3_h = 0.0
         self.exhaust_ach = 0.0
@@ -176,6 +178,19 @@ class Room:
         self.window = self.overrides.get("window", self.window)
         self.ac_on = bool(self.overrides.get("ac", self.ac_on))
         self.lights_on = bool(self.overrides.get("lights", self.lights_on))
+        if occupied is not self._occupied:  # whoever comes or goes does as he likes again
+            self._occupied = occupied
+            self._told.clear()
+        self.ac_on = self._told.get("ac", self.ac_on)
+        self.lights_on = self._told.get("lights", self.lights_on)
+
+    def tell(self, what: str, on: bool) -> None:
+        """Somebody afar switches `ac` or `lights`: so it stays until people come or go."""
+        self._told[what] = on
+        if what == "ac":
+            self.ac_on = on
+        else:
+            self.lights_on = on
 
     def _window(self, now_s: float, weather: Weather, occupied: bool) -> float:
         if weather.rain_mm_h > 0.0 or not occupied:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from drivers.reading import Value
-from drivers.simulated.device import Signal
+from drivers.simulated.device import Handle, Signal
 from drivers.simulated.meters import Button, ElectricMeter, FlowMeter, Gate
 from drivers.simulated.physics import School
 from drivers.simulated.room import OPEN, SETPOINT_C, Room
@@ -172,6 +172,15 @@ def _switch(room: Room, kind: str, point: str) -> Signal | None:
     if point == "alarm" and kind == "gas_detector":
         return lambda: room.gas_lel >= 20.0
     return None
+
+
+def handles(school: School, kind: str, space: str) -> Mapping[str, Handle]:
+    """What moves in `space` when a point of a device of `kind` is written."""
+    room = school.rooms.get(space)
+    what = {"lighting": "lights", "air_conditioner": "ac"}.get(kind)
+    if room is None or what is None:
+        return {}
+    return {"on": lambda value: room.tell(what, value is True)}
 
 
 def _phase(meter: ElectricMeter, point: str) -> Signal | None:

@@ -92,6 +92,7 @@ def _unused_rules(loading: Loading, configuration: Configuration) -> list[Fault]
     empty = replace(site_info(configuration), devices=())
     for placed in unused.rules:
         wrong = check_rule(placed.rule, units, empty)
-        wrong += prove(placed.rule, units, frozenset(configuration.vocabulary.space_kinds))
+        vocabulary = configuration.vocabulary
+        wrong += prove(placed.rule, units, frozenset(vocabulary.space_kinds), vocabulary.commands)
         faults += (placed.fault(found.path, found.message) for found in wrong)
     return faults

@@ -13,7 +13,7 @@ from drivers.vocabulary import PointSpec, Vocabulary
 from edge.config.fault import Fault
 from edge.config.models import GatewayConfig
 from rules.rulebook import Rule
-from rules.site import DeviceInfo, SiteInfo, SpaceInfo
+from rules.site import DeviceInfo, SiteInfo, SlotInfo, SpaceInfo
 from rules.timetable import Calendar
 
 
@@ -55,7 +55,7 @@ class Configuration:
 def site_info(configuration: Configuration) -> SiteInfo:
     """The school as the rule engine sees it: what is derived is left out, so that no rule on the
     real quantity binds to it."""
-    settings = configuration.settings
+    settings, calendar = configuration.settings, configuration.calendar
     spaces = tuple(
         SpaceInfo(space.id, space.name, space.kind, space.parent or "", dict(space.tags))
         for space in settings.spaces
@@ -68,6 +68,9 @@ def site_info(configuration: Configuration) -> SiteInfo:
             every_ms=_period(device.settings),
             points={point: spec.unit for point, spec in device.points.items() if not device.derives(point)},
             line=device.settings.line,
+            writable=frozenset(
+                point for point in device.points if device.profile.write_limits(point) is not None
+            ),
         )
         for name, device in configuration.devices.items()
     )
@@ -78,6 +81,11 @@ def site_info(configuration: Configuration) -> SiteInfo:
         devices=devices,
         space_kinds=frozenset(configuration.vocabulary.space_kinds),
         device_kinds=frozenset(configuration.vocabulary.device_kinds),
+        counters=frozenset(name for name, spec in configuration.vocabulary.points.items() if spec.counter),
+        kept_ms=millis(settings.store.keep_raw),
+        slots=tuple(SlotInfo(slot.id, slot.device) for slot in calendar.slots) if calendar else (),
+        opens=calendar is not None and calendar.opening is not None,
+        verbs=configuration.vocabulary.commands,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from cloud_sync.settings import InfluxDestination
+from cloud_sync.settings import AnyDestination
 from edge.config.fault import Fault
 from edge.config.models import Device, GatewayConfig, Line, SpaceSettings
 from edge.config.spots import Data, Document, KeyPath
@@ -19,7 +19,7 @@ _SECTIONS: Mapping[str, Any] = {
     "spaces": SpaceSettings,
     "lines": Line,
     "devices": Device,
-    "sync": InfluxDestination,
+    "sync": AnyDestination,
 }
 
 

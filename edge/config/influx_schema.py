@@ -12,6 +12,8 @@ from typing import Literal
 
 from drivers.vocabulary import PointSpec, Vocabulary
 from edge.config.fault import ConfigError
+from edge.config.gateway_points import GATEWAY
+from edge.config.gateway_points import POINTS as OWN_POINTS
 from edge.config.library import Library, read_vocabulary
 from edge.config.resources import builtin_configs
 
@@ -64,13 +66,15 @@ def field_type(spec: PointSpec) -> FieldType:
 
 
 def measurements() -> Sequence[Measurement]:
-    """The kinds for which a built-in profile exists. Raises ConfigError when those have faults."""
+    """The kinds with a built-in profile, and the gateway. Raises ConfigError when profiles have faults."""
     vocabulary, faults = read_vocabulary(builtin_configs() / "vocabulary.yaml")
     if vocabulary is None:
         raise ConfigError(faults)
+    found = _fields_by_kind(vocabulary)
+    found[GATEWAY] = {**found.get(GATEWAY, {}), **OWN_POINTS}
     return [
         Measurement(kind, vocabulary.device_kinds[kind].zh, vocabulary.device_kinds[kind].en, fields)
-        for kind, fields in _fields_by_kind(vocabulary).items()
+        for kind, fields in found.items()
         if fields
     ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from drivers.vocabulary import Vocabulary
-from edge.config import checks
+from edge.config import channel_checks, checks
 from edge.config.configuration import Configuration, DeviceModel, site_info
 from edge.config.draft import Draft, draft
 from edge.config.fault import ConfigError, Fault
@@ -22,6 +22,7 @@ from edge.config.resources import builtin_configs
 from edge.config.rulefiles import PlacedRule, RuleShelf, calendar_path, read_calendar, rule_paths
 from edge.config.spots import Document
 from edge.config.validation import limit
+from rules.action_check import check_together
 from rules.binding import bind
 from rules.check import check_rule
 from rules.proving import prove
@@ -94,7 +95,7 @@ class Loading:
         kinds = frozenset(vocabulary.space_kinds)
         failing: set[str] = set()
         for placed in self.shelf.rules:
-            for wrong in prove(placed.rule, units, kinds):
+            for wrong in prove(placed.rule, units, kinds, vocabulary.commands):
                 failing.add(placed.rule.id)
                 message = f"{wrong.message}; the rule is not armed"
                 self.disarmed.append(placed.fault(wrong.path, message))
@@ -131,6 +132,8 @@ class Loading:
                 )
         self.faults += library.faults
         self.faults += checks.listening(found, devices)
+        self.faults += channel_checks.sirens(found, devices)
+        self.faults += channel_checks.modems(found)
         self.warnings += checks.meters(found, devices)
         self.warnings += checks.derived(found, devices)
         return devices
@@ -153,13 +156,16 @@ class Loading:
             wrong = check_rule(placed.rule, units, site)
             self.faults += (placed.fault(one.path, one.message) for one in wrong)
             instances = bind(placed.rule, site, configuration.rules).instances
-            if placed.rule.alarm.prio == 1:
+            if placed.rule.priority == 1:
                 refs = (ref for instance in instances for refs in instance.roles.values() for ref in refs)
                 watched.update(ref.device for ref in refs)
             if complete and not instances and not _from_the_pack(placed):
                 self.warnings.append(placed.fault(("id",), f"the rule {placed.rule.id} watches nothing here"))
         if complete:
             self.warnings += checks.unwatched_emergencies(found, watched)
+            placed_by = {placed.rule.id: placed for placed in self.shelf.rules}
+            for name, wrong_together in check_together(configuration.rules, site):
+                self.faults.append(placed_by[name].fault(wrong_together.path, wrong_together.message))
 
 
 def _from_the_pack(placed: PlacedRule) -> bool:

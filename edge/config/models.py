@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from cloud_sync.settings import InfluxDestination
+from cloud_sync.settings import AnyDestination
 from drivers.cjt188.settings import Cjt188Device
 from drivers.davis.settings import DavisDevice
 from drivers.dlt645.settings import Dlt645Device
@@ -25,7 +25,7 @@ from drivers.registry import LineKind
 from drivers.settings import Duration, Id, Settings
 from drivers.text.settings import TextDevice
 from drivers.vocabulary import PointName
-from edge.channels.settings import ChannelSettings, PushSettings
+from edge.channels.settings import ChannelSettings, DeskSettings, PushSettings
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB)")
 _BYTE_UNIT = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -95,7 +95,7 @@ class StoreSettings(Settings):
             le=timedelta(minutes=1),
             description="readings are committed together once in this time",
         ),
-    ] = timedelta(seconds=5)
+    ] = timedelta(seconds=10)
 
 
 class ClockSettings(Settings):
@@ -110,6 +110,20 @@ class ClockSettings(Settings):
         ),
     ] = "auto"
     hold: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(hours=24)
+
+
+class ActionSettings(Settings):
+    """How rules act. A rule of mode auto only says what it would do, until it did so for `shadow` and an
+    engineer armed it; `shadow: 0s` lets rules act at once, for demonstrations. `override` is how long a
+    person's command holds its point against rules, `proposal` how long a proposal waits for a yes. With
+    `two_persons` one asks for a rule to be armed and another one agrees."""
+
+    shadow: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=90))] = timedelta(days=7)
+    two_persons: bool = True
+    override: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = timedelta(hours=1)
+    proposal: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = timedelta(
+        minutes=15
+    )
 
 
 class WebSettings(Settings):
@@ -183,11 +197,15 @@ class GatewayConfig(Settings):
         default=(), description="rule files, as patterns relative to this file, else among the built-in ones"
     )
     store: StoreSettings = StoreSettings()
-    sync: tuple[InfluxDestination, ...] = ()
+    sync: tuple[AnyDestination, ...] = ()
     notify: dict[Id, tuple[ChannelSettings, ...]] = Field(
         default_factory=dict, description="for each desk the channels that tell it"
     )
     push: PushSettings = PushSettings()
+    actions: ActionSettings = ActionSettings()
+    desk: DeskSettings | None = Field(
+        default=None, description="staffed hours, in which a missing or mute alarm page is an alarm"
+    )
     clock: ClockSettings = ClockSettings()
     web: WebSettings = WebSettings()
 
@@ -201,5 +219,5 @@ class IncludedConfig(Settings):
     devices: tuple[Device, ...] = ()
     profiles: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
-    sync: tuple[InfluxDestination, ...] = ()
+    sync: tuple[AnyDestination, ...] = ()
     notify: dict[Id, tuple[ChannelSettings, ...]] = Field(default_factory=dict)

@@ -53,7 +53,7 @@ class RuleShelf:
         if "rules" in document.data:
             book, faults = self._many.check(document)
             found: list[tuple[KeyPath, Rule]] = [
-                (("rules", index), rule) for index, rule in enumerate(book.rules if book else ())
+                (("rules", index), rule) for index, rule in enumerate(book.complete if book else ())
             ]
         else:
             rule, faults = self._one.check(document)

@@ -46,6 +46,8 @@ class Checker(Generic[T]):
                 path += (str(detail.get("ctx", {}).get("discriminator", "")).strip("'"),)
             elif detail["type"] == "line_url":
                 path += ("url",)
+            elif detail["type"] == "destination_kind":
+                path += ("kind",)
             message = self._message(detail, loc, path)
             at_key = detail["type"] == "extra_forbidden" or (loc[-1:] == ("[key]",))
             messages = merged.setdefault(path, (at_key, []))[1]

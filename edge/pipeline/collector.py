@@ -10,7 +10,8 @@ from edge.bus import ReadingBus
 from edge.pipeline.screen import Screening
 
 GATHER_S = 0.005
-"""How long a tick's first reading waits for its neighbours: it bounds the latency added."""
+"""Least time between two batches. What comes after a pause waits for nobody: an emergency button is
+alone in its tick; its neighbours gather behind it."""
 LIMIT = 200_000
 """Readings held when the bus makes us wait; beyond it the oldest are dropped and counted."""
 
@@ -40,8 +41,8 @@ class Collector:
         try:
             while True:
                 await self._arrived.wait()
-                await asyncio.sleep(GATHER_S)
                 await self.flush()
+                await asyncio.sleep(GATHER_S)
         finally:
             await asyncio.shield(self._finish())
 

@@ -65,6 +65,7 @@ class Dispatcher:
         self._clock = clock
         self._latest = latest
         self._tickets = Tickets()
+        self._listeners: list[Callable[[Command], None]] = []
         self._sent_at: dict[tuple[str, str], Millis] = {}
         self._by_user: dict[str, list[Millis]] = {}
         self._jobs: asyncio.Queue[tuple[CommandRecord, Requester, asyncio.Future[CommandRecord]]]
@@ -137,7 +138,13 @@ class Dispatcher:
         except CommandRefused as refused:
             await self._refuse(None if ticket is None else ticket.command, who, refused, ticket, ends)
             raise
+        for heard in self._listeners:
+            heard(ticket.command)
         return await self._send(ticket.id, ticket.command, who, now)
+
+    def listen(self, heard: Callable[[Command], None]) -> None:
+        """From now on `heard` is told of each command that a person has confirmed, before it is sent."""
+        self._listeners.append(heard)
 
     async def submit(self, command: Command, who: Requester) -> CommandRecord:
         """A command of a rule or of the console, which needs no second step; raises CommandRefused."""

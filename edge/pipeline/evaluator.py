@@ -6,15 +6,20 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Protocol
 
 from drivers.reading import Batch, Millis
 from edge.bus import Subscription
+from edge.pipeline.actuator import Work
 from edge.pipeline.notices import NoticeWriter
 from edge.store.alarms import SENT, AlarmStore, Push
 from rules.alarm import AlarmState, Transition
 from rules.engine import Engine
+from rules.intent import Act
 
 _LOG = logging.getLogger(__name__)
+_RECEIVED = attrgetter("received_at")
 
 HOLD_MS = 1000
 """Transitions that nobody is told of (pending, near miss) are stored at most this late,
@@ -22,6 +27,26 @@ together: a flapping condition must not wear the card out."""
 IDLE_S = 30.0
 UNSTORED = "网关存储故障，此报警尚未存盘"
 """Said in a push that leaves although its alarm could not be stored."""
+
+
+class Acting(Protocol):
+    """Who takes what the engine decided to do to the field; `edge.pipeline.actuator.Actuator` is one."""
+
+    def gather(self) -> Work | None:
+        """What was decided since the last call."""
+        ...
+
+    def keep(self, c: sqlite3.Connection, work: Work) -> Sequence[tuple[int, Act]]:
+        """Stores it in the caller's transaction; what is to be sent."""
+        ...
+
+    def kept(self, orders: Sequence[tuple[int, Act]]) -> None:
+        """It is durable: it may be sent."""
+        ...
+
+    def back(self, work: Work) -> None:
+        """It could not be stored."""
+        ...
 
 
 class Evaluator:
@@ -44,6 +69,7 @@ class Evaluator:
         tell: Callable[[Sequence[Transition]], None],
         urgent: Callable[[Sequence[Push]], None] = lambda pushes: None,
         jumped: Callable[[], Millis] = lambda: 0,
+        acting: Acting | None = None,
     ) -> None:
         self._source = source
         self.engine = engine
@@ -53,6 +79,7 @@ class Evaluator:
         self._tell = tell
         self._urgent = urgent
         self._jumped = jumped
+        self._acting = acting
         self._unstored = 0
         self._held: list[Transition] = []
         self._held_since: Millis = 0
@@ -74,7 +101,7 @@ class Evaluator:
                     if jump:
                         batch = _as_before(batch, jump, self._clock())
                     # By the time of arrival, not of now: then a rehearsal finds the same.
-                    came = max((r.received_at for r in batch), default=self._clock())
+                    came = max(map(_RECEIVED, batch), default=self._clock())
                     await self.settle(self.engine.evaluate(batch, came))
         finally:
             if self._held:
@@ -97,16 +124,26 @@ class Evaluator:
         if transitions and not self._held:
             self._held_since = now
         self._held.extend(transitions)
-        if not self._held:
+        work = None if self._acting is None else self._acting.gather()
+        if not self._held and work is None:
             return
-        if any(t.change in SENT for t in transitions) or now - self._held_since >= HOLD_MS:
-            await self._save()
+        due = bool(self._held) and now - self._held_since >= HOLD_MS
+        if due or work is not None or any(t.change in SENT for t in transitions):
+            await self._save(work)
 
-    async def _save(self) -> None:
+    async def _save(self, work: Work | None = None) -> None:
         saved, self._held = self._held, []
+        orders: list[tuple[int, Act]] = []
+
+        def also(connection: sqlite3.Connection) -> None:
+            if self._acting is not None and work is not None:
+                orders[:] = self._acting.keep(connection, work)
+
         try:
-            await self._store.save(saved, self._notices.pushes(saved, self._clock()))
+            await self._store.save(saved, self._notices.pushes(saved, self._clock()), also)
         except sqlite3.OperationalError as error:  # full or read-only disk: keep, try again
+            if self._acting is not None and work is not None:
+                self._acting.back(work)
             self._held = saved + self._held
             self._held_since = self._clock()
             fresh, self._unstored = self._held[self._unstored :], len(self._held)
@@ -119,10 +156,12 @@ class Evaluator:
         self._unstored = 0
         self.last_error = ""
         self._tell(saved)
+        if self._acting is not None:
+            self._acting.kept(orders)
 
     def unstored(self) -> dict[str, AlarmState]:
         """Occurrence -> its state, of those whose last change is not stored yet."""
-        return {t.state.occurrence: t.state for t in self._held if t.state.occurrence}
+        return {t.state.occurrence: t.state for t in self._held if t.state.occurrence and not t.state.silent}
 
     async def acknowledge(self, rule: str, scope: str, user: str, note: str) -> None:
         """A person has seen an alarm; durable when it returns."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from drivers.reading import Batch, Millis, Quality, Reading, Value
 from edge.bus import Subscription
+
+_POINT, _QUALITY = itemgetter(0, 1), itemgetter(6)
 
 
 class Latest:
@@ -34,15 +37,16 @@ class Latest:
         reading = self._readings.get((device, point))
         return None if reading is None else reading.value
 
+    def reading(self, device: str, point: str) -> Reading | None:
+        """A point's newest reading, good or bad."""
+        return self._readings.get((device, point))
+
     async def run(self) -> None:
         """Follows the bus until cancelled."""
         while True:
             batch = await self._source.get()
-            readings = self._readings
-            bad = 0
-            for reading in batch:
-                readings[reading[0], reading[1]] = reading
-                bad += reading.quality is Quality.BAD
+            self._readings.update(zip(map(_POINT, batch), batch, strict=True))
+            bad = list(map(_QUALITY, batch)).count(Quality.BAD)
             self.bad += bad
             self.good += len(batch) - bad
             self.last_at = batch[-1].received_at

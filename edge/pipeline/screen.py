@@ -19,6 +19,7 @@ from edge.config.configuration import Configuration, DeviceModel
 from edge.store.registers import Corrected, PointKey, RegisterStore, Remembered
 
 _LOG = logging.getLogger(__name__)
+_GOOD, _LIVE = Quality.GOOD, Origin.LIVE
 
 IDENTITIES: Mapping[str, Change] = {
     "serial_number": Change.REPLACED,
@@ -57,25 +58,34 @@ class Screen:
 
     def __init__(self, watches: Mapping[PointKey, Watch]) -> None:
         self._watches = watches
+        self._by_device: dict[str, dict[str, Watch]] = {}
+        for (device, point), watch in watches.items():
+            self._by_device.setdefault(device, {})[point] = watch
         self._corrected: list[Corrected] = []
 
     def look(self, batch: Batch) -> list[Reading]:
         """The batch as it may go on; corrections wait in `corrections`."""
-        watches = self._watches
+        by_device = self._by_device
         passed = list(batch)
+        device, mine = "", by_device.get("")
         for number, reading in enumerate(batch):
-            watch = watches.get(reading[:2])
-            if watch is None or reading.quality is not Quality.GOOD or reading.value is None:
+            if reading[0] is not device:  # the readings of a device come together
+                device = reading[0]
+                mine = by_device.get(device)
+            if mine is None:
+                continue
+            watch = mine.get(reading[1])
+            if watch is None or reading[6] is not _GOOD or reading[2] is None:
                 continue
             if type(watch) is PointWatch:
-                if reading.origin is Origin.LIVE:
-                    reason = watch.judge(reading.value, reading.at)
+                if reading[8] is _LIVE:
+                    reason = watch.judge(reading[2], reading[4])
                     if reason:
                         passed[number] = _doubted(reading, reason)
             elif type(watch) is Register:
                 passed[number] = self._counted(watch, reading)
-            elif type(watch) is Identity and reading.origin is Origin.LIVE:
-                watch.heard(reading.value)
+            elif type(watch) is Identity and reading[8] is _LIVE:
+                watch.heard(reading[2])
         return passed
 
     def _counted(self, register: Register, reading: Reading) -> Reading:

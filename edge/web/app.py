@@ -15,11 +15,14 @@ from starlette.staticfiles import StaticFiles
 from edge.store.accounts import Role
 from edge.web import problems
 from edge.web.api import (
+    actions,
     alarms,
     commands,
     commissioning,
+    desk,
     devices,
     docs,
+    findings,
     health,
     history,
     lines,
@@ -49,7 +52,10 @@ RESOURCES = (
     readings,
     history,
     alarms,
+    findings,
     commands,
+    actions,
+    desk,
     commissioning,
     rules,
     lines,

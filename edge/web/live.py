@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 
 from drivers.reading import Millis, Reading
 from edge.config.configuration import Configuration
@@ -20,6 +21,7 @@ from edge.web.school import Schools, line_view, sync_view
 from edge.web.services import AlarmRecord, LineStatus, SyncStatus
 from edge.web.views import View, instant
 
+_POINT = itemgetter(0, 1)
 MOST_CLIENTS = 50
 QUEUE_BYTES = 4_000_000
 """What may wait for one client; events are shared, so only a stalled client costs memory."""
@@ -127,8 +129,7 @@ class LiveHub:
 
     def readings(self, batch: Sequence[Reading]) -> None:
         """Shows readings to everyone, with the next flush."""
-        for reading in batch:
-            self._waiting[reading.device, reading.point] = reading
+        self._waiting.update(zip(map(_POINT, batch), batch, strict=True))
         self._look_for_work()
 
     def alarm(self, record: AlarmRecord) -> None:

@@ -14,11 +14,15 @@ from drivers.line.traffic import Passed
 from drivers.reading import Millis, Quality, Reading, Value
 from edge.config.configuration import Configuration
 from edge.store.accounts import Accounts
+from edge.store.actions import ActionRecord, Arming
 from edge.store.commands import CommandRecord, Prepared, Requester
 from edge.store.database import Database
 from rules.alarm import AlarmState
+from rules.baseline import Baseline
 from rules.binding import Coverage
 from rules.explanation import Explanation
+from rules.finding import Finding
+from rules.intent import Lever
 from rules.report import AlarmReport
 
 Aggregate = Literal["mean", "min", "max", "sum", "last", "count"]
@@ -32,6 +36,7 @@ Cause = Literal[
     "address_conflict",
     "refused",
     "line_down",
+    "clock",
 ]
 """What most likely keeps a device from answering; a code, so that the dashboard says it in its language."""
 
@@ -247,6 +252,79 @@ class Commissioning(Protocol):
         ...
 
 
+class Actions(Protocol):
+    """What rules do; `edge.pipeline.actuator.Actuator` is one."""
+
+    async def newest(self, limit: int, before: int | None, *, waiting: bool) -> Sequence[ActionRecord]:
+        """Decisions, newest first, with ids below `before`; with `waiting` those that have not ended."""
+        ...
+
+    async def confirm(self, number: int, who: Requester) -> ActionRecord:
+        """Lets a proposal out; raises NoProposal."""
+        ...
+
+    async def reject(self, number: int, who: Requester, note: str) -> ActionRecord:
+        """Says no to a proposal; raises NoProposal."""
+        ...
+
+    def levers(self) -> Sequence[Lever]:
+        """The points that rules or leases hold now."""
+        ...
+
+    def armings(self) -> Sequence[tuple[Arming, Millis]]:
+        """How the rules of mode auto stand, and when each may be armed."""
+        ...
+
+    @property
+    def acts_at_once(self) -> bool:
+        """Whether rules of mode auto need no arming."""
+        ...
+
+    async def arm(self, rule: str, who: Requester, reason: str) -> Arming:
+        """Asks for a rule to act by itself, or agrees; raises NotArmed."""
+        ...
+
+    async def disarm(self, rule: str, who: Requester, reason: str) -> Arming:
+        """Takes a rule the right to act; raises NotArmed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRecord:
+    """One finding with its rule's title."""
+
+    finding: Finding
+    title: Text
+
+
+class Findings(Protocol):
+    """What rules found without calling anybody, and what they hold for usual."""
+
+    async def list(
+        self, since: Millis, until: Millis, scopes: frozenset[str] | None, limit: int, offset: int
+    ) -> Sequence[FindingRecord]:
+        """Those that went on in [since, until), newest first; `scopes`, where given, are the ids wanted."""
+        ...
+
+    def baselines(self) -> Sequence[Baseline]:
+        """What is in force."""
+        ...
+
+
+class NoFindings:
+    """None, where nothing looks for any."""
+
+    async def list(
+        self, since: Millis, until: Millis, scopes: frozenset[str] | None, limit: int, offset: int
+    ) -> Sequence[FindingRecord]:
+        """See the protocol."""
+        return ()
+
+    def baselines(self) -> Sequence[Baseline]:
+        """See the protocol."""
+        return ()
+
+
 class RuleBook(Protocol):
     """The rules as bound to this school; `rules.engine.Engine` is one."""
 
@@ -259,9 +337,23 @@ class RuleBook(Protocol):
         ...
 
 
+class NoHindsight(Exception):
+    """The past could not be played; the message says why."""
+
+
+class Past(Protocol):
+    """How rules stood; `edge.hindsight.Hindsight` is one."""
+
+    async def explain(self, rule: str, scope: str, at: Millis) -> bytes:
+        """The explanation of one instance as it stood, as JSON. Raises KeyError and NoHindsight."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceHealth:
-    """How well one device answers. `errors` counts by reading reason; latencies in ms."""
+    """How well one device answers. `errors` counts by reading reason; latencies in ms. `clock_offset_ms`:
+    how far its own clock is ahead of ours, where it has one; `clock_replaced`: times it told that were
+    not believed."""
 
     device: str
     state: DeviceState = "unknown"
@@ -271,6 +363,8 @@ class DeviceHealth:
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
     cause: Cause | None = None
+    clock_offset_ms: Millis | None = None
+    clock_replaced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,10 +392,30 @@ class Quarantined(NamedTuple):
     reason: str
 
 
+class Compared(NamedTuple):
+    """What a comparison of the last days with the destination came to. `missing` values were lacking
+    there, `resent` entries went again, `still` fields differ, `surplus` fields hold more there;
+    `spots` single points were read back, `spots_wrong` of them were not as sent. `reason` says why
+    nothing, or not all, was compared."""
+
+    at: Millis
+    same: bool
+    days: int
+    values: int
+    missing: int
+    resent: int
+    still: int
+    surplus: int
+    spots: int
+    spots_wrong: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
     """One destination. `received` is what a stand-in holds, `None` for a real district;
-    `quarantine` shows the newest of the `quarantined` entries."""
+    `quarantine` shows the newest of the `quarantined` entries. Of hourly figures `hours_pending`
+    hours wait, `None` where none are sent."""
 
     id: str
     url: str
@@ -316,6 +430,9 @@ class SyncStatus:
     blocked: bool = False
     reason: str = ""
     received: int | None = None
+    hours_pending: int | None = None
+    hours_trouble: str = ""
+    compared: Compared | None = None
 
 
 HealthWord = Literal["ok", "degraded", "failed"]
@@ -348,6 +465,43 @@ class Metric:
     samples: tuple[tuple[Mapping[str, str], float], ...]
 
 
+class Desk(Protocol):
+    """Whether somebody could hear an alarm; `edge.pipeline.desk_watch.DeskWatch` is one."""
+
+    def heard(self, audible: bool) -> None:
+        """An alarm page says whether it would be heard now."""
+        ...
+
+    def mute(self) -> bool:
+        """True when somebody is to be there and no page can be heard."""
+        ...
+
+
+class Siren(Protocol):
+    """How one siren stands; `fault` is empty when it can be relied on."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sounding(self) -> bool: ...
+
+    @property
+    def fault(self) -> str: ...
+
+
+class Sirens(Protocol):
+    """The sirens on relays; `edge.pipeline.sirens.Sirens` is one."""
+
+    async def silence(self) -> int:
+        """Mutes them until another alarm comes; of how many alarms."""
+        ...
+
+    def states(self) -> Sequence[Siren]:
+        """How each stands."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything the web side may ask of the gateway. `configuration` answers with the one in
@@ -362,6 +516,9 @@ class Services:
     history: History
     alarms: Alarms
     commands: Commands
+    actions: Actions
+    desk: Desk
+    sirens: Sirens
     commissioning: Commissioning
     rules: RuleBook
     lines: Callable[[], Sequence[LineStatus]]
@@ -369,3 +526,5 @@ class Services:
     sync: Callable[[], Awaitable[Sequence[SyncStatus]]]
     health: Callable[[], HealthReport]
     metrics: Callable[[], Sequence[Metric]]
+    past: Past | None = None
+    findings: Findings = field(default_factory=NoFindings)

@@ -6,16 +6,19 @@ Times are RFC 3339 in UTC with milliseconds, lists are `{items, next}`.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from drivers.reading import Millis, Origin, Quality, Value
 from edge.clock import rfc3339
 from edge.store.accounts import Role
+from edge.store.actions import ActionState
 from edge.store.commands import CommandState
 from edge.web.services import Cause, DeviceState, HealthWord, LineKind
 from rules.alarm import Condition
+from rules.explanation import DeedState
+from rules.intent import ActKind
 
 T = TypeVar("T")
 
@@ -141,7 +144,8 @@ class PointView(View):
 
 
 class DeviceHealthView(View):
-    """How well a device answers; `errors` counts by reading reason."""
+    """How well a device answers; `errors` counts by reading reason. Its own clock is `clock_offset_ms`
+    ahead of the gateway's (null where it has none)."""
 
     state: DeviceState
     last_good: Instant | None
@@ -150,6 +154,8 @@ class DeviceHealthView(View):
     latency_p50_ms: float | None
     latency_p95_ms: float | None
     cause: Cause | None
+    clock_offset_ms: int | None
+    clock_replaced: int
 
 
 class DeviceView(View):
@@ -285,13 +291,69 @@ class UnboundView(View):
 
 
 class RuleView(View):
-    """One rule and where it is in force."""
+    """One rule and where it is in force; `cannot_act` are scopes where some of its actions reach nothing."""
 
     id: str
     title: TextView
     priority: int
     bound: list[str]
     unbound: list[UnboundView]
+    cannot_act: list[UnboundView]
+
+
+class FindingView(View):
+    """What was wasted or odd. `amount` (in `unit`) may be `spread` more or less; null where it cannot be
+    told: then `conclusive` is false where the baseline is weak, and `weak` says why."""
+
+    COPIED: ClassVar[tuple[str, ...]] = (
+        "id", "rule", "scope", "kind", "began_at", "ended_at", "amount", "spread", "unit", "device", "point",
+        "message", "basis", "weak",
+    )  # fmt: skip
+
+    id: str
+    rule: str
+    scope: str
+    kind: str
+    title: TextView
+    began_at: Instant
+    ended_at: Instant | None
+    amount: float | None
+    spread: float | None
+    unit: str
+    device: str
+    point: str
+    message: str
+    basis: str
+    weak: str
+    conclusive: bool
+    suspects: list[SuspectView]
+
+
+class SuspectView(View):
+    """A sub-meter and its use beyond its own usual, in the finding's unit."""
+
+    device: str
+    excess: float
+
+
+class BaselineView(View):
+    """What is usual for a counter, the dates that it stands on and the fit; `weak` says why nothing may be
+    concluded."""
+
+    device: str
+    point: str
+    name: str
+    unit: str
+    since: Instant
+    first: str
+    last: str
+    days: int
+    spread: float
+    cv: float | None
+    nmbe: float | None
+    excluded: list[str]
+    weak: str
+    words: str
 
 
 class LeafView(View):
@@ -309,6 +371,7 @@ class LeafView(View):
     truth: bool | None
     quality: Quality
     at: Instant | None
+    reference: str = ""
 
 
 class BranchView(View):
@@ -318,6 +381,21 @@ class BranchView(View):
     n: int
     truth: bool | None
     parts: list[BranchView | LeafView]
+
+
+class DeedView(View):
+    """One action of a rule at one point: `holds`, `behind` a stronger one, `waits` until `due`, `blocked`,
+    `proposed`, `leaves` at `due`; with `shadow` nothing of it is sent."""
+
+    state: DeedState
+    cmd: str
+    device: str
+    point: str
+    value: Value | None
+    prio: int | None
+    due: Instant | None
+    shadow: bool
+    detail: str
 
 
 class ExplanationView(View):
@@ -334,6 +412,7 @@ class ExplanationView(View):
     awaiting: str
     in_ms: int | None
     sentence: str
+    deeds: list[DeedView]
     tree: BranchView | LeafView
 
 
@@ -366,8 +445,25 @@ class QuarantinedView(View):
     reason: str
 
 
+class ComparedView(View):
+    """What the nightly comparison with the destination came to; `reason` says why nothing was compared."""
+
+    at: Instant
+    same: bool
+    days: int
+    values: int
+    missing: int
+    resent: int
+    still: int
+    surplus: int
+    spots: int
+    spots_wrong: int
+    reason: str
+
+
 class SyncView(View):
-    """One destination; `received` is what a stand-in holds, null for a real district."""
+    """One destination; `received` is what a stand-in holds, null for a real district. `hours_pending`
+    is null where no hourly figures are sent."""
 
     id: str
     url: str
@@ -382,6 +478,9 @@ class SyncView(View):
     blocked: bool
     reason: str
     received: int | None
+    hours_pending: int | None
+    hours_trouble: str
+    compared: ComparedView | None
 
 
 class PreparedView(View):
@@ -415,6 +514,61 @@ class CommandView(View):
     created_at: Instant
     expires_at: Instant
     updated_at: Instant
+
+
+class ActionView(View):
+    """One decision of a rule and how it stands; `restores` is true where the point goes back, `person` is
+    who let it out or said no, `command` the number of the command that carried it out."""
+
+    id: int
+    kind: ActKind
+    state: ActionState
+    rule: str
+    scope: str
+    occurrence: str
+    cmd: str
+    device: str
+    point: str
+    value: Value
+    unit: str
+    prio: int
+    restores: bool
+    at: Instant
+    expires_at: Instant | None
+    detail: str
+    person: str
+    command: int | None
+    updated_at: Instant
+
+
+class LeverView(View):
+    """A point that rules or a person hold now. `wanted` is what the strongest of `rules` wants, `found` what
+    was there before; with `shadow` nothing of it is sent."""
+
+    device: str
+    point: str
+    shadow: bool
+    wanted: Value | None
+    found: Value | None
+    prio: int | None
+    rules: list[str]
+    held_until: Instant | None
+    lease_until: Instant | None
+    lease_by: str
+
+
+class ArmingView(View):
+    """How a rule of mode auto stands: in shadow until `ripe_at`, then asked for, then armed."""
+
+    rule: str
+    armed: bool
+    shadow_since: Instant
+    ripe_at: Instant
+    asked_by: str
+    asked_at: Instant | None
+    armed_by: str
+    armed_at: Instant | None
+    reason: str
 
 
 Hex = Annotated[bytes, PlainSerializer(lambda data: data.hex(" "), return_type=str)]
@@ -463,3 +617,25 @@ class ReadOnceView(View):
     readings: list[ReadingView]
     traffic: list[PassedView]
     trouble: str
+
+
+class DeskView(View):
+    """What a desk wants to know: `mute` when nobody could hear an alarm in staffed hours, `sounding`
+    when a siren is to sound now."""
+
+    mute: bool
+    sounding: bool
+
+
+class SirenView(View):
+    """One siren: whether it is to sound now; `fault` says why it cannot be relied on."""
+
+    name: str
+    sounding: bool
+    fault: str
+
+
+class SilencedView(View):
+    """Of how many alarms the sirens were silenced."""
+
+    alarms: int

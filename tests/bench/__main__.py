@@ -61,17 +61,18 @@ def main() -> int:
         progress.print(f"[dim]{time.monotonic() - began:6.0f} s[/dim]  {text}", highlight=False)
 
     say("peers: installing those that are missing")
-    peers = install_all()
-    systems = _systems(peers, arguments.without)
-    for system in systems:
-        if system.missing:
-            say(f"{system.title}: {system.missing}")
     loads = [
         load
         for load in LOADS
         if load.name in (arguments.only or [load.name])
         and (arguments.only or load.quick or not arguments.quick)
     ]
+    peered = any(load.peered for load in loads)
+    peers = install_all(lambda name: peered and name not in arguments.without)
+    systems = _systems(peers, arguments.without)
+    for system in systems:
+        if system.missing:
+            say(f"{system.title}: {system.missing}")
     machine = describe(peers.values()) | {"load before": load_average()}
     samples = _run(loads, systems, QUICK if arguments.quick else Pace(), say)
     machine |= {"load after": load_average(), "took": f"{time.monotonic() - began:.0f} s"}
@@ -86,9 +87,11 @@ def main() -> int:
 
 
 def _systems(peers: Mapping[str, Peer], without: list[str]) -> list[System]:
-    every: list[System] = [
-        CampusEdge(), Floor(), ThingsBoard(peers["thingsboard"]), NodeRed(peers["node_red"])
-    ]  # fmt: skip
+    every: list[System] = [CampusEdge(), Floor()]
+    if "thingsboard" in peers:
+        every.append(ThingsBoard(peers["thingsboard"]))
+    if "node-red" in peers:
+        every.append(NodeRed(peers["node-red"]))
     return [system for system in every if system.name not in without]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.bench.loads import button, drain, history, line, messages, outage, polling, rules
+from tests.bench.loads import button, drain, history, line, memory, messages, outage, polling, rules
 from tests.bench.stage import Sample, Stage
 
 
@@ -30,6 +30,8 @@ FIGURES: dict[str, Figure] = {
     "points_per_s": Figure("points / s", 1.0, 0, compared=False),
     "rss": Figure("RSS, MB", 1e-6, 1),
     "pss": Figure("PSS, MB", 1e-6, 1),
+    "rss_peak": Figure("RSS with helpers at most, MB", 1e-6, 1, compared=False),
+    "rss_slope": Figure("RSS slope, MB / h", 3600e-6, 2, compared=False),
     "gap_p50_s": Figure("gap p50, s", 1.0, 4, compared=False),
     "gap_p99_s": Figure("gap p99, s", 1.0, 4, compared=False),
     "missed": Figure("periods missed, %", 100.0, 3, compared=False),
@@ -48,23 +50,29 @@ FIGURES: dict[str, Figure] = {
     "live_delay_p50_s": Figure("live points meanwhile, p50 s", 1.0, 1, compared=False),
     "live_delay_max_s": Figure("live points meanwhile, max s", 1.0, 1, compared=False),
     "bytes_per_point": Figure("bytes / point"),
+    "written_per_day": Figure("written at 200 readings / s, GB / day", 1e-9),
     "write_cpu_per_1000": Figure("CPU ms / 1,000 points stored", 1000.0),
     "read_span_s": Figure("reading one point's span, ms", 1000.0, 1),
     "samples": Figure("samples in that span", 1.0, 0, compared=False),
     "readings_per_cpu_s": Figure("readings / CPU s", 1.0, 0),
     "instances": Figure("rule instances", 1.0, 0, compared=False),
+    "core_share": Figure("of a core at 5,000 readings / s, %", 100.0, 1, compared=False),
+    "readings": Figure("readings", 1.0, 0, compared=False),
+    "occurrences": Figure("occurrences", 1.0, 0, compared=False),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One load: `name` is what `--only` takes; `quick` tells whether `--quick` runs it."""
+    """One load: `name` is what `--only` takes; `quick` tells whether `--quick` runs it, `peered` whether
+    other gateways take part."""
 
     name: str
     title: str
     about: str
     run: Callable[[Stage, str], Iterator[Sample]]
     quick: bool = True
+    peered: bool = True
 
 
 _POLLING = (
@@ -80,8 +88,6 @@ LOADS: tuple[Load, ...] = (
         "Exchanges of the 15 live devices, which want 15 a second.",
         lambda s, n: line.run(s, n, line.DEAD),
     ),
-    Load("rules", "Rules alone", rules.__doc__ or "", lambda s, n: rules.run(s, n, s.pace.repetitions)),
-    Load("history", "History on disk", history.__doc__ or "", history.run),
     Load(
         "poll-50",
         "50 Modbus TCP devices",
@@ -123,4 +129,13 @@ LOADS: tuple[Load, ...] = (
         drain.__doc__ or "",
         lambda s, n: drain.run(s, n, s.pace.side_repetitions),
     ),
+    Load(
+        "rules",
+        "Rules alone",
+        rules.__doc__ or "",
+        lambda s, n: rules.run(s, n, s.pace.repetitions),
+        peered=False,
+    ),
+    Load("history", "History on disk", history.__doc__ or "", history.run, peered=False),
+    Load("memory", "An hour of 10,000 points", memory.__doc__ or "", memory.run, quick=False, peered=False),
 )

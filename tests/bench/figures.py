@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
 Reads = Mapping[str, tuple[int, Sequence[float]]]
 """Device -> the number of its first read and the times of all reads (s)."""
@@ -113,3 +113,13 @@ def ratio(value: Spread | None, to: Spread | None) -> float | None:
 def wire_limit(baudrate: int, bits: int, request: int, reply: int, turn_round_s: float) -> float:
     """Exchanges a second that a line can carry: bytes both ways at `bits` each, and the turn-round."""
     return 1 / ((request + reply) * bits / baudrate + turn_round_s)
+
+
+def slope(samples: Sequence[tuple[float, float]]) -> float | None:
+    """How much the second number grows for one of the first, by least squares; None of fewer than two."""
+    if len(samples) < 2:
+        return None
+    middle = fmean(x for x, _ in samples)
+    level = fmean(y for _, y in samples)
+    spread_x = sum((x - middle) ** 2 for x, _ in samples)
+    return sum((x - middle) * (y - level) for x, y in samples) / spread_x if spread_x else None

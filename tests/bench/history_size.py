@@ -150,9 +150,9 @@ def plain_bytes(data: Path, folder: Path) -> float:
 
 async def query_ms(
     data: Path, configuration: Configuration, device: str, point: str, day: int
-) -> tuple[float, float, int]:
+) -> tuple[list[float], list[float], int]:
     """A day of one series out of the sealed files, warm: columns in this process, and samples through
-    the helper process as the dashboard gets them (ms), and how many."""
+    the helper process as the dashboard gets them (ms, 21 times each), and how many."""
     since = BEGIN + day * DAY_MS
     took = []
     for _ in range(21):
@@ -171,7 +171,12 @@ async def query_ms(
         whole.append((time.perf_counter() - began) * 1000)
     await store.close()
     await database.close()
-    return median(took), median(whole), len(found.at)
+    return took, whole, len(found.at)
+
+
+def _shown(took: list[float]) -> str:
+    """On a busy machine the least says more."""
+    return f"{median(took):.2f} ms, at least {min(took):.2f}"
 
 
 def _sizes(data: Path) -> tuple[int, int, int]:
@@ -208,8 +213,8 @@ def main() -> None:
     table.add_row("with quarter-hour rollups", f"{(raw + rollups) / points:.2f} B a point")
     table.add_row("plain rows with their index", f"{plain:.1f} B a point")
     table.add_row("left in telemetry.db (its pages are used again)", f"{hot / 1e6:.1f} MB")
-    table.add_row(f"24 h of one series ({count:,} samples), columns", f"{columns:.2f} ms")
-    table.add_row("the same through the helper process, as samples", f"{samples:.2f} ms")
+    table.add_row(f"24 h of one series ({count:,} samples), columns", _shown(columns))
+    table.add_row("the same through the helper process, as samples", _shown(samples))
     table.add_row("time to live, store and seal", f"{filled:.0f} s")
     Console().print(table)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,17 @@ def _names(count: int) -> list[str]:
     return [f"r{number:02d}" for number in range(count)]
 
 
-def modbus_profile() -> dict[str, Any]:
-    """20 holding registers as 20 points."""
-    names = _names(REGISTERS)
+@dataclass(frozen=True, slots=True)
+class PollingWork:
+    """What is read from each Modbus TCP device: so many holding registers, and how often."""
+
+    registers: int = REGISTERS
+    every: str = "1s"
+
+
+def modbus_profile(registers: int = REGISTERS) -> dict[str, Any]:
+    """Holding registers as points, one each."""
+    names = _names(registers)
     return {
         **_HEAD, "id": "bench-modbus", "family": "modbus", "limits": {"max_registers": 125},
         "adds": dict.fromkeys(names, _WORDS),
@@ -78,16 +87,18 @@ class CampusEdge:
         """`sync` overrides settings of the destination."""
         self._sync = sync
 
-    def polling(self, folder: Path, ports: Sequence[int], targets: Targets) -> Launch:
-        """See `System`."""
+    def polling(
+        self, folder: Path, ports: Sequence[int], targets: Targets, work: PollingWork = PollingWork()
+    ) -> Launch:
+        """See `System`; `work` is what the others read, or a load of its own."""
         lines = [{"id": f"l{n}", "url": f"tcp://127.0.0.1:{port}"} for n, port in enumerate(ports)]
         devices = [
             {"id": f"d{n}", "space": "room", "line": f"l{n}", "protocol": "modbus-tcp", "address": 1,
-             "profile": "bench-modbus", "every": "1s"}
+             "profile": "bench-modbus", "every": work.every}
             for n in range(len(ports))
         ]  # fmt: skip
         config = {"lines": lines, "devices": devices}
-        return self._launch(folder, config, modbus_profile(), _THRESHOLD_RULE, targets)
+        return self._launch(folder, config, modbus_profile(work.registers), _THRESHOLD_RULE, targets)
 
     def messages(self, folder: Path, devices: int, targets: Targets) -> Launch:
         """See `System`."""

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,14 @@ class Peer:
     missing: str = ""
 
 
-def install_all() -> Mapping[str, Peer]:
-    """All peers by name, installed if they were not; a failure is a peer with a reason."""
+def install_all(wanted: Callable[[str], bool]) -> Mapping[str, Peer]:
+    """The wanted peers by name, installed if they were not; a failure is a peer with a reason."""
     pins = tomllib.loads(PINS.read_text())
+    installers = {"thingsboard": _thingsboard, "node-red": _node_red}
     return {
-        "thingsboard": _installed("thingsboard", pins["thingsboard"], _thingsboard),
-        "node_red": _installed("node_red", pins["node_red"], _node_red),
+        name: _installed(name.replace("-", "_"), pins[name.replace("-", "_")], install)
+        for name, install in installers.items()
+        if wanted(name)
     }
 
 

@@ -72,6 +72,33 @@ def distributions(title: str, curves: Mapping[str, Sequence[float]], factor: flo
     return _svg(parts, round(box_top + box_height + 30))
 
 
+def course(title: str, rows: Mapping[str, Sequence[float]], step: float, factor: float) -> str:
+    """Values one behind the other, `step` apart in the unit of the horizontal axis; from 0 up."""
+    shown = {label: [v * factor for v in values] for label, values in rows.items() if values}
+    top = max((max(values) for values in shown.values()), default=0.0) or 1.0
+    longest = max((len(values) for values in shown.values()), default=2)
+    box_left, box_width, box_top, box_height = 46.0, WIDTH - 220.0, 30.0, 230.0
+    parts = [_text(0, 18, title, weight="bold")]
+    for share in (0.0, 0.5, 1.0):
+        y = box_top + (1 - share) * box_height
+        parts.append(f'<path d="M{box_left} {y:.1f}h{box_width}" stroke="#d1d5db"/>')
+        parts.append(_text(box_left - 6, y + 4, f"{top * share:.0f}", anchor="end"))
+        middle = box_left + share * box_width
+        parts.append(
+            _text(middle, box_top + box_height + 18, f"{share * (longest - 1) * step:g}", anchor="middle")
+        )
+    for number, (label, values) in enumerate(shown.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        across = box_width / max(1, longest - 1)
+        points = " ".join(
+            f"{box_left + place * across:.1f},{box_top + (1 - value / top) * box_height:.1f}"
+            for place, value in enumerate(values)
+        )
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(_text(box_left + box_width + 16, box_top + 14 + number * 20, label))
+    return _svg(parts, round(box_top + box_height + 30))
+
+
 def _ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 of each decade between; the ends when no such number lies between."""
     found = [

@@ -72,6 +72,10 @@ class Running:
                 pss += _field_kb(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
         return Memory(rss * 1024, pss * 1024)
 
+    def own_rss(self) -> int:
+        """Resident memory of the process alone, in bytes."""
+        return _field_kb(Path(f"/proc/{self._process.pid}/status"), "VmRSS:") * 1024
+
     def stop(self) -> None:
         """SIGTERM to the tree, and SIGKILL to what does not heed it."""
         self._end(signal.SIGTERM)

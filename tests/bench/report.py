@@ -12,13 +12,15 @@ from rich.table import Table
 
 from tests.bench.catalogue import FIGURES, LOADS
 from tests.bench.figures import Spread
-from tests.bench.plots import bars, distributions
+from tests.bench.plots import bars, course, distributions
 from tests.bench.results import OURS, Result, curves, gather
 from tests.bench.stage import Sample
 from tests.bench.system import System
 
 _BARS = ("cpu_per_1000", "latency_p99_s", "rss", "drain_per_s", "bytes_per_point", "readings_per_cpu_s")
 _CURVES = {"gap_s": ("gaps between reads of a device, ms", 1000.0), "latency_s": ("latency, ms", 1000.0)}
+_COURSES = {"rss": ("RSS, MB, over minutes", 1 / 6, 1e-6)}
+"""Curve -> title, how far its values stand apart on the axis, factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Report:
         return gather(self.samples)
 
     def as_json(self) -> dict[str, Any]:
-        """All numbers in SI units; distributions are left out."""
+        """All numbers in SI units; distributions are left out, courses of memory are not."""
         return {
             "machine": dict(self.machine),
             "quick": self.quick,
@@ -53,6 +55,7 @@ class Report:
             ],
             "samples": [
                 {"load": s.load, "system": s.system, "figures": dict(s.figures), "failed": s.failed}
+                | {"courses": {name: list(s.curves[name]) for name in _COURSES if name in s.curves}}
                 for s in self.samples
             ],
         }
@@ -81,6 +84,10 @@ class Report:
             found = curves(self.samples, result.load, name)
             if len(found) > 1:
                 made[f"{stem}-{name}.svg"] = distributions(title, found, factor)
+        for name, (title, step, factor) in _COURSES.items():
+            found = curves(self.samples, result.load, name)
+            if found:
+                made[f"{stem}-{name}-course.svg"] = course(title, found, step, factor)
         for name, svg in made.items():
             (folder / name).write_text(svg)
         return list(made)

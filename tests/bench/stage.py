@@ -47,13 +47,15 @@ class Pace:
     presses: int = 200
     backlog_points: int = 2_000_000
     history_s: int = 86_400
+    past_days: int = 30
+    memory_s: float = 3600.0
     limit_s: float = 4 * 3600.0
     quick: bool = False
 
 
 QUICK = Pace(
     side_repetitions=1, settle_s=1.5, window_s=5.0, latency_s=3.0, outage_s=12.0, presses=30,
-    backlog_points=500_000, history_s=7_200, limit_s=265.0, quick=True,
+    backlog_points=500_000, history_s=7_200, past_days=1, memory_s=300.0, limit_s=265.0, quick=True,
 )  # fmt: skip
 
 

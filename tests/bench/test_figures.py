@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.figures import grid, long_gaps, passage, percentile, ratio, spread, wire_limit
+from tests.bench.figures import grid, long_gaps, passage, percentile, ratio, slope, spread, wire_limit
 from tests.bench.loads.drain import drain_rate
 from tests.bench.results import curves, gather
 from tests.bench.stage import Sample
@@ -80,3 +80,11 @@ def test_results_keep_the_order_of_loads_and_name_what_failed() -> None:
     assert line.ratio("exchanges_per_s", "limit") == pytest.approx(1.2)
     assert line.ratio("rss", "limit") is None
     assert curves(samples, "poll", "gap_s") == {"campus-edge": [1.0, 2.0]}
+
+
+def test_the_slope_is_that_of_the_nearest_straight_line() -> None:
+    assert slope([]) is None
+    assert slope([(5.0, 1.0)]) is None
+    assert slope([(5.0, 1.0), (5.0, 2.0)]) is None
+    assert slope([(float(x), 3.0 + 0.5 * x) for x in range(10)]) == pytest.approx(0.5)
+    assert slope([(0.0, 0.0), (1.0, 3.0), (2.0, 0.0), (3.0, 3.0)]) == pytest.approx(0.6)

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.bench.catalogue import FIGURES, LOADS
 from tests.bench.figures import Spread
 from tests.bench.ours import CampusEdge, Floor
-from tests.bench.plots import bars, distributions
+from tests.bench.plots import bars, course, distributions
 from tests.bench.report import Report, table
 from tests.bench.stage import Sample
 
@@ -57,6 +57,9 @@ def test_plots_of_nothing_and_of_equal_values_are_still_plots() -> None:
         distributions("none", {}, 1.0),
         distributions("same", {"a < b": [1.0, 1.0]}, 1000.0),
         distributions("wide", {"a": [0.001, 1000.0]}, 1.0),
+        course("none", {}, 1.0, 1.0),
+        course("one", {"a": [0.0]}, 1.0, 1.0),
+        course("some", {"a": [3.0, 1.0, 2.0], "b": [1.0]}, 0.5, 1e-6),
     ):
         ElementTree.fromstring(svg)
 
@@ -65,3 +68,13 @@ def test_every_load_has_a_name_of_its_own_and_says_what_it_is() -> None:
     assert len({load.name for load in LOADS}) == len(LOADS)
     assert all(load.about.strip() for load in LOADS)
     assert all(figure.title for figure in FIGURES.values())
+
+
+def test_a_course_of_memory_is_drawn_and_kept_as_numbers(tmp_path: Path) -> None:
+    samples = [Sample("memory", "campus-edge", {"rss": 9e7, "rss_slope": 100.0}, {"rss": [9e7, 9.1e7]})]
+    path = Report(samples, [CampusEdge()], {}, False).write(tmp_path)
+    assert "RSS slope, MB / h | 0.36" in path.read_text()
+    assert (tmp_path / "memory-rss-course.svg").is_file()
+    assert json.loads((tmp_path / "results.json").read_text())["samples"][0]["courses"] == {
+        "rss": [9e7, 9.1e7]
+    }

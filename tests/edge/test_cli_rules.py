@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from typer.testing import CliRunner
 from drivers.reading import Reading
 from edge.cli import app
 from edge.config.load import load
+from edge.hindsight import Hindsight
 from edge.store.database import Database
 from edge.store.moments import MIGRATIONS, Shape, Source
 from edge.store.readings import ReadingStore
+from edge.web.services import NoHindsight
 from tests.edge.web.school import write_configuration
 from tests.rules.school import T0, H, M
 
@@ -90,7 +93,7 @@ def test_backtest_over_csv_tells_occurrences_minutes_and_the_difference(config: 
     assert "1 new" in call("backtest", "--rules", new, "--against", old, *span)
 
 
-async def stored(data: Path, device: str) -> None:
+async def stored(data: Path, device: str, values: Sequence[float] = (1200.0,) * 60) -> None:
     """An hour of stuffy air in a real store."""
     data.mkdir()
     database = Database(data / "telemetry.db", MIGRATIONS)
@@ -98,7 +101,9 @@ async def stored(data: Path, device: str) -> None:
     source = Source(device, "classroom_env", "r1", "", (Shape("co2", "[ppm]", "number"),))
     store = ReadingStore(database, [source])
     await store.load()
-    readings = [Reading(device, "co2", 1200.0, "[ppm]", T0 + n * M, T0 + n * M) for n in range(60)]
+    readings = [
+        Reading(device, "co2", value, "[ppm]", T0 + n * M, T0 + n * M) for n, value in enumerate(values)
+    ]
     await store.append(readings, T0 + H)
     await database.close()
 
@@ -112,6 +117,53 @@ async def test_backtest_and_explain_over_the_store(config: str, tmp_path: Path) 
     assert [one["raised_at"] for one in report["occurrences"]] == ["2026-03-02T00:05:00.000Z"]
     said = call("explain", "co2-high", room, "-c", config, "--data", str(tmp_path / "data"))
     assert "co2 = 1200.0 gt 1500.0 [ppm]" in said and "false" in said
+
+
+async def test_a_rule_is_explained_as_it_stood_at_a_past_instant(config: str, tmp_path: Path) -> None:
+    device, room = room_device(config)
+    data = tmp_path / "data"
+    await stored(data, device, [1600.0] * 20 + [1200.0] * 40)
+    asked = ("-c", config, "--data", str(data), "--at")
+    before = call("explain", "co2-high", room, *asked, "2026-03-02T00:03:30Z")
+    assert "pending, raises in 90 s" in before and "co2 = 1600.0 gt 1500.0 [ppm]" in before
+    standing = call("explain", "co2-high", room, *asked, "2026-03-02T00:10:00Z")
+    assert "active, would clear at co2 <= 1350 [ppm]" in standing
+    after = json.loads(call("explain", "co2-high", room, *asked, "2026-03-02T00:40:00Z", "--json"))
+    assert (after["at"], after["condition"]) == ("2026-03-02T00:40:00.000Z", "normal")
+    assert after["sentence"] == "would raise at co2 > 1500 [ppm] in 5 min"
+    assert "does not watch" in call("explain", "co2-high", "nowhere", *asked, "2026-03-02", code=2)
+
+
+async def test_the_gateway_asks_the_same_of_a_process_of_its_own(config: str, tmp_path: Path) -> None:
+    device, room = room_device(config)
+    await stored(tmp_path / "data", device, [1600.0] * 20 + [1200.0] * 40)
+    past = Hindsight(Path(config), tmp_path / "data")
+    told = json.loads(await past.explain("co2-high", room, T0 + 10 * M))
+    assert told["condition"] == "active" and told["tree"]["value"] == 1600.0
+    with pytest.raises(KeyError):
+        await past.explain("co2-high", "nowhere", T0)
+    with pytest.raises(NoHindsight, match="no readings"):
+        await Hindsight(Path(config), tmp_path / "none").explain("co2-high", room, T0)
+
+
+async def test_behind_the_last_reading_nothing_is_played_unless_asked_for(
+    config: str, tmp_path: Path
+) -> None:
+    device, _ = room_device(config)
+    await stored(tmp_path / "data", device)
+    silent = written(
+        tmp_path,
+        "silent.yaml",
+        {**RULE, "tests": [], "for": "0s", "when": {"p": "co2", "agg": "absent", "over": "5m"}},
+    )
+    span = ("-c", config, "--since", "2026-03-02", "--until", "2026-03-09", "--data", str(tmp_path / "data"))
+    found = json.loads(call("backtest", "--rules", silent, *span, "--json"))
+    assert (found["until"], found["occurrences"]) == ("2026-03-02T00:59:00.001Z", [])
+    assert "until 2026-03-02T00:59:00.001Z, where the readings end" in call(
+        "backtest", "--rules", silent, *span
+    )
+    found = json.loads(call("backtest", "--rules", silent, *span, "--json", "--to-the-end"))
+    assert [one["raised_at"] for one in found["occurrences"]] == ["2026-03-02T01:04:00.000Z"]
 
 
 def test_what_is_not_there_is_told_in_a_sentence(config: str, tmp_path: Path) -> None:

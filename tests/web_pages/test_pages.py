@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, expect
+from playwright.sync_api import Browser, Page, Request, StorageState, expect
 
 from tests.web_pages.browser import (
     CHROMIUM,
@@ -221,11 +221,50 @@ def test_sound_bar_stands_until_the_browser_lets_sound_through(
             """
         )
         page, _ = watched(opened)
-        page.goto(address(running_gateway, "wall"))
-        bar = page.get_by_test_id("enable-sound")
+        with page.expect_request(told(False)):
+            page.goto(address(running_gateway, "wall"))
+        bar, state = page.get_by_test_id("enable-sound"), page.get_by_test_id("sound-state")
         expect(bar).to_contain_text("点击启用声音")
-        bar.click()
+        expect(state).to_have_text("声音未启用")
+        with page.expect_request(told(True)):
+            bar.click()
         expect(bar).to_have_count(0)
+        expect(state).to_have_text("声音已启用")
+        with page.expect_request(told(True)):  # and again by itself, as long as the page stands
+            pass
+        state.click()
+        expect(state).to_have_text("声音未启用")
+
+
+def told(audible: bool) -> Callable[[Request], bool]:
+    """A page's word to the gateway that it can be heard, or not."""
+    wanted = {"audio_ok": audible, "page": "wall"}
+    return lambda request: request.url.endswith("/api/v1/desk") and request.post_data_json == wanted
+
+
+@pytest.mark.parametrize(
+    ("width", "language", "words"), [(1440, "zh", "警号消音"), (390, "en", "Silence the siren")]
+)
+def test_a_siren_that_sounds_can_be_silenced_from_the_page(
+    browser: Browser, running_gateway: Gateway, signed_in: StorageState, width: int, language: str, words: str
+) -> None:
+    with context(browser, width, language, signed_in) as opened:
+        page, seen = watched(opened)
+        # The demo has no siren: what a school with one is told until somebody silences it.
+        asked: list[Request] = []
+        page.on("request", lambda request: asked.append(request) if "/siren/silence" in request.url else None)
+        page.route(
+            "**/api/v1/desk",
+            lambda route: route.fulfill(json={"mute": False, "sounding": not asked}, status=200),
+        )
+        page.goto(address(running_gateway, "alarms"))
+        button = page.get_by_test_id("silence")
+        expect(button).to_have_text(words)
+        with page.expect_response("**/api/v1/siren/silence") as answer:
+            button.click()
+        assert answer.value.json() == {"alarms": 0}
+        expect(button).to_have_count(0)
+        assert_clean(page, seen, running_gateway)
 
 
 def test_ended_session_leads_back_to_the_login_page(

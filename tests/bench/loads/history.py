@@ -1,19 +1,26 @@
-"""A day of one reading a second on disk: bytes a point beside plain SQLite rows."""
+"""A day of one reading a second on disk: bytes a point, and what 200 readings a second write to a card in a
+day, beside plain SQLite rows."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.bench.child import ROOT
 from tests.bench.field import REGISTERS
 from tests.bench.fill import fill, school_day, span_of
 from tests.bench.ours import CampusEdge
 from tests.bench.stage import Sample, Stage
 
 START = 1_790_000_000_000
+CARD_S = 43_200
+"""Simulated seconds of which the writes are counted; all of what is stored in them is sealed."""
 PLAIN = "plain SQLite rows"
 PLAIN_INDEXED = "plain SQLite rows with an index"
 
@@ -30,16 +37,28 @@ def run(stage: Stage, name: str) -> Iterator[Sample]:
     used = time.process_time() - began
     span = (START, START + seconds * 1000)
     samples, took = asyncio.run(span_of(config, data, "d0", "r01", span))
-    figures = {
+    figures: dict[str, float | None] = {
         "bytes_per_point": _size(data / "telemetry.db") / stored,
         "write_cpu_per_1000": used / stored * 1000,
         "read_span_s": took,
         "samples": float(samples),
+        "written_per_day": _written(folder, "ours", seconds),
     }
     yield Sample(name, CampusEdge.name, figures)
     for title, index in ((PLAIN, False), (PLAIN_INDEXED, True)):
         path = folder / f"plain-{index}.db"
-        yield Sample(name, title, _plain(path, seconds, index=index))
+        figures = _plain(path, seconds, index=index)
+        if index:
+            figures["written_per_day"] = _written(folder, "rows", seconds)
+        yield Sample(name, title, figures)
+
+
+def _written(folder: Path, way: str, seconds: int) -> float:
+    """Bytes a day at 200 readings a second; see `tests.bench.card`."""
+    lasts = min(seconds, CARD_S)
+    argv = [sys.executable, "-m", "tests.bench.card", way, str(lasts), str(folder / f"card-{way}")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout)["written"]) / lasts * 86_400
 
 
 def _plain(path: Path, seconds: int, *, index: bool) -> dict[str, float | None]:

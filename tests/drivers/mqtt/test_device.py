@@ -106,6 +106,21 @@ def test_a_devices_time_never_runs_backwards() -> None:
     assert again.readings[0].at == NOON + 7
 
 
+def test_a_clock_that_lags_for_good_neither_hides_an_alarm_nor_goes_unseen() -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    readings = [
+        device.says(
+            f'{{"time": {(NOON + n * 30_000 - 3_600_000) / 1000}, "temperature": 20}}', now=NOON + n * 30_000
+        ).readings[0]
+        for n in range(6)
+    ]
+    assert [r.origin for r in readings[2:]] == [Origin.LIVE] * 4, "an hour late for good is not a buffer"
+    assert {(r.quality, r.reason, r.at - r.received_at) for r in readings[2:]} == {(Quality.GOOD, "clock", 0)}
+    assert device.counters.clock.offset_ms == -3_600_000
+    assert device.counters.clock.replaced == 4
+    assert device.counters.cause is Cause.CLOCK
+
+
 def test_retained_state_is_marked_as_such() -> None:
     device = Device(slot("env", "z/env", CLIMATE))
     assert device.says('{"temperature": 20}', retained=True).readings[0].origin is Origin.RETAINED

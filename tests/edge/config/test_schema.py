@@ -34,7 +34,7 @@ def test_durations_are_texts_with_their_defaults_spelled_as_in_files() -> None:
     store = schema("config")["$defs"]["StoreSettings"]["properties"]
     assert store["keep_raw"]["type"] == "string"
     assert store["keep_raw"]["default"] == "400d"
-    assert store["group"]["default"] == "5s"
+    assert store["group"]["default"] == "10s"
 
 
 @pytest.mark.parametrize("text", ["500ms", "30s", "5m", "2h", "400d", "90s", "0s", "1500ms"])

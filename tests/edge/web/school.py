@@ -13,9 +13,12 @@ from edge.commissioning.shelf import library_of
 from edge.commissioning.workbench import Workbench
 from edge.config.configuration import Configuration, site_info
 from edge.config.load import load
+from edge.pipeline.actuator import Actuator
+from edge.pipeline.armoury import Armoury
 from edge.pipeline.dispatcher import Dispatcher
 from edge.pipeline.outlets import Begin
-from edge.store import commands
+from edge.pipeline.sirens import SirenState
+from edge.store import actions, commands
 from edge.store.accounts import SCHEMA, Accounts, Role
 from edge.store.database import Database
 from edge.store.passwords import hash_password
@@ -123,6 +126,8 @@ class Pipeline:
     records: dict[str, AlarmRecord] = field(default_factory=dict)
     written: list[tuple[str, Value]] = field(default_factory=list)
     online: bool = True
+    pings: list[bool] = field(default_factory=list)
+    silences: int = 0
     arbiters: list[Arbiter] = field(default_factory=list)
 
     async def query(
@@ -162,6 +167,19 @@ class Pipeline:
         state = replace(record.state, acked=True, acked_by=user, note=note)
         self.records[occurrence] = replace(record, state=state)
         return self.records[occurrence]
+
+    def heard(self, audible: bool) -> None:
+        self.pings.append(audible)
+
+    def mute(self) -> bool:
+        return not any(self.pings)
+
+    async def silence(self) -> int:
+        self.silences += 1
+        return 2
+
+    def states(self) -> Sequence[SirenState]:
+        return [SirenState("security.0.relay", True, "")]
 
     async def write(self, point: str, value: Value, begin: Begin) -> Value | None:
         """The field's side of a command: every device takes everything."""
@@ -219,6 +237,7 @@ def services(pipeline: Pipeline, configuration: Configuration, database: Databas
             SyncStatus("district", "https://u:p@influx.example/?token=abc", pending=3, quarantine=refused)
         ]
 
+    door = dispatcher(pipeline, configuration, database, clock)
     return Services(
         about=About("1.2.3", START, demo=True),
         clock=clock,
@@ -228,7 +247,10 @@ def services(pipeline: Pipeline, configuration: Configuration, database: Databas
         latest=lambda: pipeline.readings,
         history=pipeline,
         alarms=pipeline,
-        commands=dispatcher(pipeline, configuration, database, clock),
+        commands=door,
+        actions=actuator(engine, configuration, database, door, clock),
+        desk=pipeline,
+        sirens=pipeline,
         commissioning=Workbench(configuration, pipeline.arbiters, library_of(configuration)),
         rules=engine,
         lines=lambda: [line],
@@ -254,9 +276,22 @@ def dispatcher(
     return Dispatcher(configuration, outlets, database, Accounts(clock), clock, latest)
 
 
+def actuator(
+    engine: Engine, configuration: Configuration, database: Database, door: Dispatcher, clock: Clock
+) -> Actuator:
+    """The real one; its rules need no arming by a second person."""
+    armoury = Armoury(
+        configuration.rules, (), database, Accounts(clock), clock, shadow_ms=86_400_000, two_persons=False
+    )
+    site, accounts = site_info(configuration), Accounts(clock)
+    return Actuator(
+        engine, configuration.rules, site, database, accounts, door, armoury, lambda *_: None, clock, clock
+    )
+
+
 async def open_database(path: Path) -> Database:
     """An empty core database with the accounts' tables."""
-    database = Database(path, (SCHEMA, commands.SCHEMA))
+    database = Database(path, (SCHEMA, commands.SCHEMA, actions.SCHEMA))
     await database.open()
     return database
 

@@ -14,7 +14,7 @@ from tests.edge.web.conftest import ORIGIN
 from tests.edge.web.school import PASSWORD, Clock, Pipeline, add_user, alarm, token
 
 API = "/api/v1"
-NAMES = {"device": "env-301", "occurrence": "none", "line": "plc", "rule": "co2-high"}
+NAMES = {"device": "env-301", "occurrence": "none", "line": "plc", "rule": "co2-high", "number": "1"}
 OURS = {"X-Campus-Edge": "1", "Origin": ORIGIN}
 
 

@@ -63,6 +63,8 @@ async def test_a_device_is_shown_with_points_and_health(viewer: httpx.AsyncClien
         "latency_p50_ms": 31.5,
         "latency_p95_ms": 44.0,
         "cause": None,
+        "clock_offset_ms": None,
+        "clock_replaced": 0,
     }
     points = device["points"]
     assert [(p["name"], p["type"], p["equivalent"]) for p in points] == [

@@ -13,10 +13,12 @@ import "./style/enter.css";
 import "./style/narrow.css";
 import "./style/print.css";
 import { App } from "./app";
+import { startDesk } from "./desk";
 import { startSound } from "./sound";
 import { startStream } from "./stream";
 
 startStream();
 startSound();
+startDesk();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

@@ -19,6 +19,10 @@ const LAST_RETRY_MS = 10_000;
 
 const seen = signal(document.visibilityState !== "hidden");
 const open = signal(false);
+
+/** Counts the gateway's beats: a timer that also runs in hidden tabs. */
+export const beats = signal(0);
+
 const wanted = computed(() => session.value !== null && site.value !== null && (seen.value || isAlarmPage(route.value.page)));
 
 /** Monotonic ms of the last event, or of the first attempt before any event came. */
@@ -79,7 +83,10 @@ function connect(): void {
   on<Destination>(stream, "sync", takeDestination);
   // We were too slow or away too long: something is missing from what the stream told.
   on<object>(stream, "resync", () => void resync());
-  on<{ now: string }>(stream, "beat", (beat) => learnTime(beat.now));
+  on<{ now: string }>(stream, "beat", (beat) => {
+    learnTime(beat.now);
+    beats.value += 1;
+  });
   stream.onerror = () => {
     if (stream === source) reconnectLater();
   };

@@ -68,6 +68,8 @@ export interface Health {
   latency_p50_ms: number | null;
   latency_p95_ms: number | null;
   cause: string | null;
+  clock_offset_ms: number | null;
+  clock_replaced: number;
 }
 
 export interface Device {
@@ -185,4 +187,15 @@ export interface Destination {
   blocked: boolean;
   reason: string | null;
   received: number | null;
+}
+
+/** `POST /desk`: whether no desk can be heard though one should, and whether a siren sounds. */
+export interface DeskState {
+  mute: boolean;
+  sounding: boolean;
+}
+
+/** `POST /siren/silence`: of how many alarms. */
+export interface Silenced {
+  alarms: number;
 }

@@ -14,7 +14,7 @@ import { Heading } from "../parts/heading";
 import { CheckIcon, WallIcon } from "../parts/icons";
 import { Empty, Failed } from "../parts/notice";
 import { SessionStrip } from "../parts/session_strip";
-import { SoundBar, SoundButton } from "../parts/sound_bar";
+import { SirenButton, SoundBar, SoundButton } from "../parts/sound_bar";
 
 const LEVELS = [1, 2, 3, 4] as const;
 
@@ -47,6 +47,7 @@ export function AlarmsPage() {
   return (
     <>
       <Heading title={t.title} lead={t.summary(openAlarms.value.length, unackedAlarms.value.length)}>
+        <SirenButton />
         <SoundButton />
         <a class="button" href={to("wall")}>
           <WallIcon size={18} />

@@ -142,6 +142,12 @@ function HealthCard({ device }: { device: Device }) {
           </dt>
           <dd>{latencyText(health.latency_p95_ms)}</dd>
         </div>
+        {health.clock_offset_ms !== null && (
+          <div>
+            <dt>{t.ownClock}</dt>
+            <dd>{`${health.clock_offset_ms < 0 ? "-" : "+"}${Math.round(Math.abs(health.clock_offset_ms) / 1000)} s`}</dd>
+          </div>
+        )}
       </dl>
       <h3>{t.errors}</h3>
       <ErrorBars errors={health.errors} />

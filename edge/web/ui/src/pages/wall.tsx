@@ -18,7 +18,7 @@ import { LinkStrip } from "../parts/link_strip";
 import { Loading } from "../parts/notice";
 import { SessionStrip } from "../parts/session_strip";
 import { LanguageButton } from "../parts/shell";
-import { SoundBar, SoundButton } from "../parts/sound_bar";
+import { SirenButton, SoundBar, SoundButton } from "../parts/sound_bar";
 
 const LEVELS = [1, 2, 3, 4] as const;
 /** More cards than this are not readable at 3 m. */
@@ -170,6 +170,7 @@ export function WallPage() {
       <footer class="wall-foot">
         <LinkStrip />
         <span class="wall-tools">
+          <SirenButton />
           <SoundButton />
           <button type="button" class="button" onClick={fullscreen}>
             {t.fullscreen}

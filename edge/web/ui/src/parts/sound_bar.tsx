@@ -1,5 +1,8 @@
 /** Whether the alarm can be heard: asks for the one click that browsers demand, shows when it is off. */
 
+import { useState } from "preact/hooks";
+import { Problem } from "../api";
+import { audible, silenceSirens, sirenSounds } from "../desk";
 import { audio, enableSound, toggleSound, wantsSound } from "../sound";
 import { words } from "../words";
 import { MuteIcon, SoundIcon } from "./icons";
@@ -33,13 +36,32 @@ export function SoundBar() {
   );
 }
 
+/** Says whether an alarm would be heard now; a click makes it so, or mutes what is heard. */
 export function SoundButton() {
   const t = words.value.sound;
-  const on = wantsSound.value;
+  const on = audible.value;
+  const change = () => (wantsSound.value && audio.value === "blocked" ? void enableSound() : toggleSound());
   return (
-    <button type="button" class="button" aria-pressed={on} onClick={toggleSound}>
+    <button type="button" class="button" aria-pressed={on} onClick={change} data-testid="sound-state">
       {on ? <SoundIcon size={18} /> : <MuteIcon size={18} />}
       {on ? t.on : t.off}
+    </button>
+  );
+}
+
+/** Stands while a siren of the school sounds: mutes it, the alarms stay. */
+export function SirenButton() {
+  const [failure, fail] = useState("");
+  if (!sirenSounds.value) return null;
+  const silence = () =>
+    silenceSirens().then(
+      () => fail(""),
+      (error: unknown) => fail(error instanceof Problem ? error.text : String(error)),
+    );
+  return (
+    <button type="button" class="button siren" onClick={() => void silence()} title={failure} data-testid="silence">
+      <MuteIcon size={18} />
+      {failure || words.value.sound.silence}
     </button>
   );
 }
