@@ -26,7 +26,8 @@ from edge.store.moments import Source
 from edge.store.series import SourceBlock
 from rules.presence import DERIVED
 from rules.rehearsal import LATENESS_MS, Wanted
-from rules.stretch import Run, Stretch, gap_of
+from rules.run import Run, gap_of
+from rules.stretch import Stretch
 from rules.track import FUTURE_MS
 
 SLACK_MS = 60_000

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from drivers.reading import Millis, Value
 from rules.comparison import Compare
-from rules.stretch import Run
+from rules.run import Run
 from rules.track import Track, Watch
 from rules.tree import DOWNWARD, UPWARD, Agg, Operand
 from rules.truth import Truth

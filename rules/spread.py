@@ -8,9 +8,9 @@ from collections import deque
 from itertools import pairwise
 
 from drivers.reading import Millis, Value
-from rules.window import _BITS, PER_MS, Window, _exact, per_of
+from rules.window import BITS, PER_MS, Window, exact, per_of
 
-_WHOLE = 1 << _BITS
+_WHOLE = 1 << BITS
 
 
 class Deviation(Window):
@@ -23,7 +23,7 @@ class Deviation(Window):
         self._sum = self._squares = 0
 
     def _add(self, at: Millis, value: Value) -> None:
-        number = _exact(value)
+        number = exact(value)
         self._samples.append((at, number))
         self._sum += number
         self._squares += number * number
@@ -92,7 +92,7 @@ class LeastRate(Window):
         """The end of each whole bucket, and what had been counted then."""
 
     def _add(self, at: Millis, value: Value) -> None:
-        number, start = _exact(value), at // self._bucket * self._bucket
+        number, start = exact(value), at // self._bucket * self._bucket
         if self._samples:
             before = self._samples[-1][0] // self._bucket * self._bucket
             if start > before + self._bucket:
@@ -118,7 +118,7 @@ class LeastRate(Window):
             return None
         totals = [total for _, total in self._ends]
         least = min(late - early for early, late in pairwise(totals))
-        return least * self._per / (self._bucket << _BITS)
+        return least * self._per / (self._bucket << BITS)
 
     def shift(self, step: Millis) -> None:
         """After the clock was stepped buckets lie elsewhere: it counts anew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from drivers.reading import Millis, Value
-from rules.stretch import Run
+from rules.run import Run
 from rules.window import Window
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from drivers.reading import Millis, Origin, Quality, Reading, Value
 from rules.agenda import Agenda
-from rules.stretch import Run
+from rules.run import Run
 from rules.window import Window
 
 if TYPE_CHECKING:

@@ -15,23 +15,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from drivers.reading import Millis, Value
-from rules.stretch import Run
+from rules.run import Run
 
 MAX_SAMPLES = 20_000
 """A window never holds more; the oldest go first (a week of one sample in 30 s fits)."""
 
-_BITS = 100
-_SCALE = 2.0**_BITS
-_WHOLE = 1 << _BITS
+BITS = 100
+_SCALE = 2.0**BITS
+_WHOLE = 1 << BITS
 
 
-def _exact(value: Value) -> int:
+def exact(value: Value) -> int:
     """A number in units of 2^-100: exact from 7e-15 up, and sums of such do not round."""
     number = float(value)
     try:
         return int(number * _SCALE)
     except OverflowError:
-        return int(number) << _BITS
+        return int(number) << BITS
 
 
 class Window(ABC):
@@ -116,7 +116,7 @@ class _Summed(Window):
         self._sum = 0
 
     def _add(self, at: Millis, value: Value) -> None:
-        number = _exact(value)
+        number = exact(value)
         self._samples.append((at, number))
         self._sum += number
 
@@ -124,7 +124,7 @@ class _Summed(Window):
         self._sum -= self._samples.popleft()[1]
 
     def _load(self, times: Sequence[Millis], values: Sequence[Value]) -> None:
-        numbers = [_exact(value) for value in values]
+        numbers = [exact(value) for value in values]
         self._samples.extend(zip(times, numbers, strict=True))
         self._sum += sum(numbers)
         self.started = times[0] if self.started is None else self.started
@@ -144,7 +144,7 @@ class Average(_Summed):
 
     def value(self) -> float | None:
         """The mean, None without samples."""
-        return self._sum / (len(self._samples) << _BITS) if self._samples else None
+        return self._sum / (len(self._samples) << BITS) if self._samples else None
 
     def reach(self, run: Run) -> Sequence[Value] | None:
         """A mean lies between the least and the greatest sample."""
@@ -222,7 +222,7 @@ class Growth(Window):
         self._total = 0
 
     def _add(self, at: Millis, value: Value) -> None:
-        number = _exact(value)
+        number = exact(value)
         if self._last is not None:
             self._total += number - self._last if number >= self._last else number
         self._last = number
@@ -243,7 +243,7 @@ class Growth(Window):
         if self._per is None:
             return grown / _WHOLE
         span = last - first
-        return grown * self._per / (span << _BITS) if span >= self.over / 2 else None
+        return grown * self._per / (span << BITS) if span >= self.over / 2 else None
 
 
 class Slope(Window):
@@ -260,7 +260,7 @@ class Slope(Window):
         self._t = self._v = self._tt = self._tv = 0
 
     def _add(self, at: Millis, value: Value) -> None:
-        number = _exact(value)
+        number = exact(value)
         self._samples.append((at, number))
         self._count(at, number, 1)
 
@@ -282,7 +282,7 @@ class Slope(Window):
         count = len(samples)
         variance = count * self._tt - self._t * self._t
         covariance = count * self._tv - self._t * self._v
-        return covariance * self._per / (variance << _BITS) if variance else None
+        return covariance * self._per / (variance << BITS) if variance else None
 
 
 PER_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}

@@ -12,8 +12,9 @@ import pytest
 from drivers.reading import Quality, Reading
 from rules.alarm import Change, Transition
 from rules.rehearsal import Wanted, rehearse, rehearse_columns
+from rules.run import Run, gap_of
 from rules.site import SiteInfo, SpaceInfo
-from rules.stretch import Run, Stretch, gap_of
+from rules.stretch import Stretch
 from tests.rules.school import ALARM, T0, H, M, S, device, reading_of, rule
 
 ROOMS = 6
