@@ -78,8 +78,9 @@ class Dlt645Meter:
             values[name] = None
             return leading + b"\xff" * point.bytes + trailing
         if point.time:
-            values[name] = str(value)
-            return leading + encode_time(str(value), point.bytes) + trailing
+            moment = str(value)[11:] if point.bytes == 3 else str(value)  # three bytes hold no date
+            values[name] = moment
+            return leading + encode_time(moment, point.bytes) + trailing
         most = (10 ** (2 * point.bytes) * (0.8 if point.signed else 1.0) - 1) / 10**point.decimals
         raw = raw_of(value, point, spec)
         raw = round(min(most, max(-most if point.signed else 0.0, raw)), point.decimals)

@@ -209,6 +209,8 @@ def test_what_a_played_device_measures_is_what_its_driver_reads(name: str) -> No
         mapping = profile.points[point]  # type: ignore[attr-defined]
         assert quality is Quality.GOOD, f"{point}: {reason}"
         truth = device.signals[point]()
+        if getattr(mapping, "time", False) and mapping.bytes == 3:
+            truth = str(truth)[11:]  # such a meter tells the time of day alone
         if isinstance(truth, bool | str):
             assert value == truth, point
         else:
