@@ -13,6 +13,7 @@ from drivers.vocabulary import Vocabulary
 from edge.config.configuration import DeviceModel
 from edge.config.draft import Draft
 from edge.config.fault import Fault, suggestion
+from edge.config.gateway_points import GATEWAY
 from edge.config.library import Library
 from edge.config.models import line_kind
 from edge.config.secrets import SecretError, resolve_secret, secrets_in
@@ -24,7 +25,7 @@ EMERGENCY_PERIOD = timedelta(seconds=1)
 
 
 def duplicate_ids(draft: Draft) -> Iterator[Fault]:
-    """Spaces, lines, devices and destinations have ids of their own."""
+    """Spaces, lines, devices and destinations have ids of their own, and so has the gateway."""
     for section in ("spaces", "lines", "devices", "sync"):
         seen: dict[str, int] = {}
         for number, entry in enumerate(getattr(draft.settings, section)):
@@ -33,6 +34,10 @@ def duplicate_ids(draft: Draft) -> Iterator[Fault]:
                 there = draft.fault(section, first, "id", "")
                 message = f"the id {entry.id} is used already ({there.file}:{there.line}): choose another"
                 yield draft.fault(section, number, "id", message)
+    for number, device in enumerate(draft.settings.devices):
+        if device.id == GATEWAY:
+            message = f"the id {GATEWAY} is the gateway's own, for what it reports of itself: choose another"
+            yield draft.fault("devices", number, "id", message)
 
 
 def spaces(draft: Draft, vocabulary: Vocabulary) -> Iterator[Fault]:
