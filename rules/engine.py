@@ -99,9 +99,10 @@ class Engine:
         presences = self._network.presences
         for reading in readings:
             arrived = reading.received_at
-            settled = max(min(reading.at, arrived), arrived - late)
-            if agenda.due < settled:
-                self._run(settled - 1)
+            if agenda.due < arrived:  # seldom, and then as far as nothing older can come
+                settled = max(min(reading.at, arrived), arrived - late)
+                if agenda.due < settled:
+                    self._run(settled - 1)
             if presences and (presence := presences.get(reading.device)) is not None:
                 presence.hear(reading)
             track = tracks.get((reading.device, reading.point))
