@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,12 +82,15 @@ class Uploader:
         self._backoff = Backoff(destination, random or Random())  # noqa: S311  jitter is no secret
         self._started = clock()
         self._kicked = asyncio.Event()
+        self._woken = False  # something was stored since the last step began
+        self._pausing = False
         self._batches: dict[Lane, Batch] = {}
         self._cursors: dict[Lane, int] = {}
         self._older: dict[str, bool] = {}
         self._resume = 0.0  # no backlog before this time of the loop
         self._ease = 0.0  # what the server needs before the next write
-        self._stepped = 0.0  # when the last step began, in the time of the loop
+        self._began = 0.0  # the step under way, in the time of the loop
+        self._wrote = -math.inf  # the last step in which something was sent
         self._wait = 0.0
         self._sent = 0
         self._quarantined = 0
@@ -120,7 +124,8 @@ class Uploader:
         waits. Raises UploadError when the destination did not confirm: nothing is lost, call
         again after `delay()`."""
         self._ease = 0.0
-        self._stepped = asyncio.get_running_loop().time()
+        self._woken = False
+        self._began = asyncio.get_running_loop().time()
         try:
             more = await self._urgent() or await self._drain()
         except UploadError as error:
@@ -161,12 +166,15 @@ class Uploader:
 
     async def pause(self) -> None:
         """Waits `delay()` seconds, or until `kick()` or `wake()`."""
+        self._pausing = True
+        self._heed()
         try:
             async with asyncio.timeout(self.delay()):
                 await self._kicked.wait()
         except TimeoutError:
             return
         finally:
+            self._pausing = False
             self._kicked.clear()
 
     def kick(self) -> None:
@@ -177,10 +185,16 @@ class Uploader:
         self._kicked.set()
 
     def wake(self) -> None:
-        """Something was stored: do not sleep on it, unless the last step is less than `interval` ago, the
-        destination is in trouble, or it asked for time."""
-        idle = asyncio.get_running_loop().time() - self._stepped
-        if self._error is None and not self._ease and idle >= self._destination.interval.total_seconds():
+        """Something was stored: do not sleep on it, unless something was sent less than `interval` ago,
+        the destination is in trouble, or it asked for time."""
+        self._woken = True
+        self._heed()
+
+    def _heed(self) -> None:
+        """Ends the pause for what was stored; how a step under way ends is waited for first."""
+        if not self._woken or not self._pausing or self._error is not None or self._ease:
+            return
+        if asyncio.get_running_loop().time() - self._wrote >= self._destination.interval.total_seconds():
             self._kicked.set()
 
     async def status(self) -> DestinationStatus:
@@ -215,6 +229,7 @@ class Uploader:
                 return batch.more
             if self._ease:
                 return True
+            self._wrote = self._began
             if await self._sender.send(batch):
                 self._succeeded()
         return True

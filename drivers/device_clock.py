@@ -38,14 +38,18 @@ class DeviceClock:
         """Whether the clock is to be set."""
         return self.offset_ms is not None and abs(self.offset_ms) > OFF_MS
 
-    def judge(self, told: Millis | None, now: Millis, after: Millis, late_ms: Millis) -> Millis | None:
+    def judge(
+        self, told: Millis | None, now: Millis, after: Millis, late_ms: Millis, *, history: bool = False
+    ) -> Millis | None:
         """The told time if it is believed, else `None`, counted: none was told, it lies beyond what a
         buffer explains or not behind `after`, or the clock is wrong by more than `late_ms` for good, so
-        that all that the device says would pass for old."""
+        that all that the device says would pass for old. `history` need not lie behind `after`, but is
+        not believed of a clock that is wrong for good by any distance: it was set back."""
         if told is not None:
             steady = self._learn(told - now, now)
-            credible = max(now - OLDEST_MS, after + 1) <= told <= now + NEWEST_MS
-            if credible and not (steady and now - told > late_ms):
+            oldest = now - OLDEST_MS if history else max(now - OLDEST_MS, after + 1)
+            wrong = steady and (history or now - told > late_ms)
+            if oldest <= told <= now + NEWEST_MS and not wrong:
                 return told
         self.replaced += 1
         return None

@@ -21,10 +21,9 @@ from drivers.line.arbiter import Arbiter
 from drivers.line.listener import Listener
 from drivers.reading import Value
 from drivers.settings import SecretRef, millis
-from edge import clock
+from edge import clock, last_good
 from edge.acting import acting_of, actuator_of
 from edge.assembly import (
-    WayBack,
     arbiters_of,
     brokers_of,
     escalator_of,
@@ -47,7 +46,7 @@ from edge.finding_desk import FindingDesk
 from edge.hindsight import Hindsight
 from edge.northbound import northbound
 from edge.notify_socket import NotifySocket
-from edge.pipeline.actuator import Actuator
+from edge.pipeline.calendar_watch import CalendarWatch
 from edge.pipeline.clock_watch import ClockWatch
 from edge.pipeline.collector import Collector
 from edge.pipeline.evaluator import Evaluator
@@ -58,7 +57,7 @@ from edge.pipeline.notifier import Notifier
 from edge.pipeline.outlets import outlets
 from edge.pipeline.recorder import Recorder
 from edge.pipeline.screen import Screening, screen_of
-from edge.pipeline.self_watch import SelfWatch, own_rules, with_gateway
+from edge.pipeline.self_watch import Facts, SelfWatch, own_rules, with_gateway
 from edge.pipeline.sirens import Sirens
 from edge.self_report import OWN_SOURCE, SelfReport, of_devices
 from edge.status import Parts, Status
@@ -74,7 +73,7 @@ from edge.store.moments import MIGRATIONS
 from edge.store.salvage import Order
 from edge.supervisor import Supervisor
 from edge.synchronised import must_wait, read_clock
-from edge.warmup import warm_up
+from edge.warmup import recall, warm_up
 from edge.web.app import create_app
 from edge.web.live import LiveHub
 from edge.web.server import WebServer
@@ -158,7 +157,7 @@ class Agent:
         latest = Latest(
             bus.subscribe("latest", limit=QUEUE_READINGS, overflow=Overflow.DROP_OLDEST), hub.readings
         )
-        latest.restore(of_devices(await store.latest()) if loaded else ())
+        latest.restore(of_devices(await recall(store, brokers)) if loaded else ())
 
         # alarms: bus -> evaluator -> store -> notifier -> channels
         alarm_store = alarms.AlarmStore(stores.core)
@@ -195,7 +194,7 @@ class Agent:
                     started_at, now, field_lines, brokers, north, supervisor, bus, collector,
                     recorder, store, evaluator, notifier, latest, shortest_period(configuration),
                     archivist, stores, clock_watch,
-                    DeviceClocks(latest.reading, settings.site.timezone),
+                    DeviceClocks(latest.reading, settings.site.timezone), configuration.stands_in_for,
                 )
             )  # fmt: skip
             workbench = Workbench(configuration, arbiters, library_of(configuration))
@@ -259,7 +258,17 @@ class Agent:
                 supervisor.keep("clock", clock_watch.run),
                 supervisor.keep(
                     "self watch",
-                    SelfWatch(evaluator, partial(_facts, status, back, actuator), steady).run,
+                    SelfWatch(
+                        evaluator,
+                        partial(
+                            _facts,
+                            status.facts,
+                            back.facts,
+                            actuator.facts,
+                            CalendarWatch(configuration.calendar, settings.site.timezone, now).facts,
+                        ),
+                        steady,
+                    ).run,
                 ),
                 supervisor.keep("self report", SelfReport(status, to_store.put).run),
                 *_keep_house(supervisor, Housekeeping(stores, now)),
@@ -267,7 +276,7 @@ class Agent:
             notify = NotifySocket()
             outside.append(supervisor.keep("watchdog", partial(_watchdog, notify, status)))
             await self._announce(back.accounts, stores.core, url)
-            notify.send("READY=1")
+            await self._ready(notify)
 
             await self._stop.wait()
             notify.send("STOPPING=1")
@@ -306,6 +315,11 @@ class Agent:
         if token is not None:
             print(f"First-run token: {token}", flush=True)  # noqa: T201  # the one place a person gets it
         _LOG.info("dashboard on %s", url)
+
+    async def _ready(self, notify: NotifySocket) -> None:
+        """Everything runs: systemd hears of it, and a later start may fall back on this configuration."""
+        notify.send("READY=1")
+        await asyncio.to_thread(last_good.keep, self._configuration, self._data)
 
     def _secret(self, reference: SecretRef) -> str:
         return resolve_secret(reference, self._configuration.path.parent)
@@ -351,9 +365,9 @@ def _told(
     _offer(news, [t.state.occurrence for t in transitions if t.state.occurrence])
 
 
-def _facts(status: Status, back: WayBack, actuator: Actuator) -> Mapping[str, Value]:
+def _facts(*sources: Facts) -> Mapping[str, Value]:
     """What the gateway's own rules look at."""
-    return {**status.facts(), **back.facts(), **actuator.facts()}
+    return {point: value for source in sources for point, value in source().items()}
 
 
 async def _alarm_news(news: asyncio.Queue[Sequence[str]], desk: AlarmDesk, hub: LiveHub) -> None:

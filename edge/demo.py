@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from rich.console import Console
@@ -30,10 +30,11 @@ from edge.config.fault import ConfigError
 from edge.config.load import load
 from edge.config.resources import builtin_configs
 from edge.demo_agent import AgentProcess, DemoFailed
-from edge.demo_audit import Stored, differences, held, position, stored
+from edge.demo_audit import Stored, differences, held, sent_before, stored
 from edge.demo_ground import data_folder, interruptible, must_be_free, play, told
 from edge.demo_pushes import PushReceiver
 from edge.demo_stage import BROKER_USER, BUCKET, DESTINATION, Addresses, Passwords, write_stage
+from edge.store.cursors import Held
 
 SPEED = 60.0
 """Simulated seconds in a real one: a lesson takes 40 s."""
@@ -76,6 +77,16 @@ def run_demo(
         return code
 
 
+class _Look(NamedTuple):
+    """What the store and the district hold and what the gateway tells of its destinations, at one time;
+    `left` says what differs or waits."""
+
+    store: Stored
+    there: int
+    syncs: Sequence[dict[str, Any]]
+    left: Sequence[str]
+
+
 @dataclass(slots=True)
 class _Demo:
     """One demo; `run` reads from top to bottom as the demo goes."""
@@ -106,13 +117,13 @@ class _Demo:
             )
             school, field = play(configuration, login, self.seed, self.scenario)
             await stack.enter_async_context(field)
-            behind = position(self.data, DESTINATION)
+            before = sent_before(self.data, DESTINATION)
             agent = AgentProcess(
                 configuration.path, self.data, stage / "agent.log", self._url, self._tell_token
             )
             stack.push_async_callback(agent.stop)
             self._welcome(configuration, broker)
-            return await self._play(school, field, agent, district, pushes, behind)
+            return await self._play(school, field, agent, district, pushes, before)
 
     @property
     def _url(self) -> str:
@@ -125,7 +136,7 @@ class _Demo:
         agent: AgentProcess,
         district: StandIn,
         pushes: PushReceiver,
-        behind: int,
+        before: Held,
     ) -> int:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -140,7 +151,7 @@ class _Demo:
             by_itself = await self._wait(ended)
             code = 0
             if by_itself and self.duration is not None:
-                code = await self._settle(field, agent, district, pushes, behind)
+                code = await self._settle(field, agent, district, pushes, before)
             await agent.stop()
             for task in tasks:
                 task.cancel()
@@ -178,7 +189,7 @@ class _Demo:
             agent.cut_power()
 
     async def _settle(
-        self, field: Field, agent: AgentProcess, district: StandIn, pushes: PushReceiver, behind: int
+        self, field: Field, agent: AgentProcess, district: StandIn, pushes: PushReceiver, before: Held
     ) -> int:
         """Silences the field, waits until all is sent, and compares."""
         token = await agent.token(f"demo-{secrets.token_hex(4)}")
@@ -186,18 +197,17 @@ class _Demo:
         field.fall_silent()
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=self._url, headers=headers, trust_env=False) as client:
-            store, left = await self._drained(field, client, district, behind)
+            last = await self._drained(field, client, district, before)
             alarms = (await client.get("/api/v1/alarms", params={"state": "all"})).json()["items"]
-            syncs = (await client.get("/api/v1/sync")).json()["items"]
-        self._summary(store, district, pushes, alarms, syncs)
-        for line in left[:10]:
+        self._summary(last, pushes, alarms)
+        for line in last.left[:10]:
             self.console.print(line, style="red", markup=False)
-        return 1 if left else 0
+        return 1 if last.left else 0
 
     async def _drained(
-        self, field: Field, client: httpx.AsyncClient, district: StandIn, behind: int
-    ) -> tuple[Stored, list[str]]:
-        """The store's readings and what still differs: nothing, or the state after the longest wait."""
+        self, field: Field, client: httpx.AsyncClient, district: StandIn, before: Held
+    ) -> _Look:
+        """The last look, in which nothing differs, or the one after the longest wait."""
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_S
         calm = 0
@@ -205,13 +215,14 @@ class _Demo:
             await asyncio.sleep(0.5)
             syncs = (await client.get("/api/v1/sync")).json()["items"]
             pending = sum(one["pending"] for one in syncs)
-            store = await asyncio.to_thread(stored, self.data, behind)
+            store = await asyncio.to_thread(stored, self.data, before)
             left = differences(store, district.holdings)
+            there = sum(one.number for one in held(district.holdings, list(store.good)).values())
             if pending:
                 left.append(f"{pending} stored facts still wait for the district")
             calm = 0 if left or field.waiting else calm + 1
             if calm > 2 or loop.time() > end:
-                return store, left
+                return _Look(store, there, syncs, left)
 
     def _welcome(self, configuration: Configuration, broker: Broker) -> None:
         settings = configuration.settings
@@ -224,25 +235,18 @@ class _Demo:
     def _tell_token(self, token: str) -> None:
         self.console.print(f"First-run token: {token}", markup=False)
 
-    def _summary(
-        self,
-        store: Stored,
-        district: StandIn,
-        pushes: PushReceiver,
-        alarms: Sequence[dict[str, Any]],
-        syncs: Sequence[dict[str, Any]],
-    ) -> None:
+    def _summary(self, last: _Look, pushes: PushReceiver, alarms: Sequence[dict[str, Any]]) -> None:
         """The demo's last words."""
         raised = [alarm for alarm in alarms if alarm["raised_at"]]
         cleared = [alarm for alarm in raised if alarm["cleared_at"]]
-        there = sum(one.number for one in held(district.holdings, list(store.good)).values())
+        store, syncs = last.store, last.syncs
         rows = (
             ("readings stored", f"{store.points + store.bad} ({store.points} good, {store.bad} bad)"),
             ("alarms", f"{len(raised)} raised, {len(cleared)} cleared"),
             ("pushes delivered", f"{pushes.taken} ({pushes.raised} raised, {pushes.cleared} cleared)"),
             ("sync pending", str(sum(one["pending"] for one in syncs))),
             ("quarantined", str(sum(one["quarantined"] for one in syncs))),
-            ("district", f"{there} of {store.points} stored points held"),
+            ("district", f"{last.there} of {store.points} stored points held"),
         )
         for name, text in rows:
             self.console.print(f"{name:18} {text}", markup=False)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from cloud_sync.holdings import Holdings
 from drivers.reading import Quality
-from edge.store import moments
+from edge.store import cursors, moments
+from edge.store.cursors import Held
 
 Key = tuple[str, str]
 """A device kind and a point: a measurement and a field of the district."""
@@ -31,7 +32,7 @@ class Sum(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the store holds of this run."""
+    """What the store holds for a district that begins empty."""
 
     good: Mapping[Key, Sum]
     bad: int
@@ -42,25 +43,31 @@ class Stored:
         return sum(one.number for one in self.good.values())
 
 
-def position(data: Path, destination: str) -> int:
-    """Behind which reading a destination's cursor stands; 0 where there is no store yet."""
+def sent_before(data: Path, destination: str) -> Held:
+    """What a destination holds of earlier runs: nothing where there is no store yet."""
     path = data / "telemetry.db"
     if not path.is_file():
-        return 0
+        return Held(0)
     with _reading(path) as connection:
-        row = connection.execute(
-            "SELECT position FROM cursors WHERE destination=?", (destination,)
-        ).fetchone()
+        known = connection.execute("SELECT 1 FROM sqlite_master WHERE name='ahead'").fetchone()
+        if known:
+            found = cursors.held(connection, destination)
+        else:  # a store of an earlier version, which the gateway will migrate
+            row = connection.execute("SELECT position FROM cursors WHERE destination=?", (destination,))
+            found = Held(*(row.fetchone() or (0,)))
     connection.close()
-    return int(row[0]) if row else 0
+    return found
 
 
-def stored(data: Path, behind: int) -> Stored:
-    """The readings stored behind a position. Raises sqlite3.Error where they cannot be read."""
+def stored(data: Path, before: Held) -> Stored:
+    """The readings stored but those that were sent before. Raises sqlite3.Error where they cannot be
+    read."""
     numbers: dict[Key, list[float]] = {}
     bad = 0
     with _reading(data / "telemetry.db") as connection:
-        for one in moments.walk(connection, behind):
+        for one in moments.walk(connection, before.position):
+            if before.covers(one.id - 1, one.id):
+                continue
             if one.quality is not Quality.GOOD or one.value is None:
                 bad += 1
                 continue

@@ -27,12 +27,13 @@ from edge.clock import now
 from edge.config.fault import ConfigError
 from edge.config.load import load
 from edge.demo_agent import AgentProcess, DemoFailed
-from edge.demo_audit import Stored, differences, held, position, stored
+from edge.demo_audit import Stored, differences, held, sent_before, stored
 from edge.demo_ground import data_folder, interruptible, must_be_free, play, told
 from edge.demo_pushes import PushReceiver
 from edge.demo_schools import LEAST, MOST, NAMES, site_id, write_school
 from edge.demo_stage import BUCKET, DESTINATION, Addresses, Passwords, write_stage
 from edge.store.accounts import Accounts, Role
+from edge.store.cursors import Held
 from edge.store.database import connect, transact
 
 SPEED = 60.0
@@ -76,13 +77,14 @@ class _Member:
     name: str
     url: str
     data: Path
-    behind: int
+    before: Held
     world: School
     field: Field
     agent: AgentProcess
     token: str = ""
     pending: int = 0
     store: Stored | None = None
+    there: int = 0
     left: Sequence[str] = ()
 
 
@@ -121,9 +123,9 @@ class _District:
         configuration = load(await asyncio.to_thread(write_stage, source, stage, addresses, passwords))
         world, field = play(configuration, None, self.seed * 1000 + index, Scenario.SCHOOL_DAY)
         url = f"http://127.0.0.1:{addresses.web_port}"
-        behind = position(home, DESTINATION)
+        before = sent_before(home, DESTINATION)
         agent = AgentProcess(configuration.path, home, stage / "agent.log", url, _unheard)
-        return _Member(site_id(index), NAMES[index], url, home, behind, world, field, agent)
+        return _Member(site_id(index), NAMES[index], url, home, before, world, field, agent)
 
     async def _play(self, members: Sequence[_Member], server: StandIn) -> int:
         ended = asyncio.Event()
@@ -196,7 +198,7 @@ class _District:
         held_all = stored_all = 0
         for member in members:
             assert member.store is not None  # noqa: S101 - all were looked at
-            there = _held(member, member.store, server)
+            there = member.there
             held_all, stored_all = held_all + there, stored_all + member.store.points
             self.console.print(
                 f"{member.id}  {there} of {member.store.points} stored points held, {member.store.bad} bad, "
@@ -218,8 +220,9 @@ async def _look(member: _Member, client: httpx.AsyncClient, server: StandIn) -> 
         f"{member.url}/api/v1/sync", headers={"Authorization": f"Bearer {member.token}"}
     )
     member.pending = sum(one["pending"] for one in answer.raise_for_status().json()["items"])
-    member.store = await asyncio.to_thread(stored, member.data, member.behind)
+    member.store = await asyncio.to_thread(stored, member.data, member.before)
     left = differences(member.store, server.holdings, member.id)
+    member.there = _held(member, member.store, server)
     if not member.store.points:
         left.append("no good reading was stored")
     if member.pending:

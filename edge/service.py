@@ -16,8 +16,12 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.lean import lean_httpx, lean_influxdb_client
+
+if TYPE_CHECKING:
+    from edge.config.configuration import Configuration
 
 DEFAULT_DATA = Path("/var/lib/campus-edge")
 
@@ -132,6 +136,21 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
+def _configuration(path: Path, data: Path, log: logging.Logger) -> Configuration:
+    """The configuration at `path`; the last good one where that is faulty. Unusable without either."""
+    from edge.config.load import ConfigError, load
+    from edge.last_good import fall_back
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        copy = fall_back(path, data, error.faults)
+        if copy is None:
+            raise Unusable(str(error)) from error
+        log.error("THE CONFIGURATION IS FAULTY, the last good one runs (%s):\n%s", copy.path, error)
+        return copy
+
+
 async def _run(path: Path, data: Path, demo: bool) -> None:
     from edge.agent import Agent
     from edge.config.load import ConfigError, load
@@ -139,10 +158,7 @@ async def _run(path: Path, data: Path, demo: bool) -> None:
 
     log = logging.getLogger("edge")
     loop = asyncio.get_running_loop()
-    try:
-        configuration = load(path)
-    except ConfigError as error:
-        raise Unusable(str(error)) from error
+    configuration = _configuration(path, data, log)
     agent = Agent(configuration, data, demo=demo)
     ended = False
 

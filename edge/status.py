@@ -14,6 +14,7 @@ from drivers.line.listener import Listener
 from drivers.mqtt.broker import MqttBroker
 from drivers.reading import Millis, Value
 from edge.bus import ReadingBus
+from edge.config.fault import Fault
 from edge.device_clocks import DeviceClocks, words
 from edge.northbound import Northbound
 from edge.pipeline.clock_watch import ClockWatch
@@ -86,6 +87,8 @@ class Parts:
     folder: DataFolder
     clock_watch: ClockWatch
     device_clocks: DeviceClocks
+    misconfigured: Sequence[Fault] = ()
+    """The faults of the configuration that should run, while an earlier one stands in for it."""
 
 
 class Status:
@@ -175,6 +178,7 @@ class Status:
             self._check_alarms(),
             self._check_sync(),
             self._check_tasks(),
+            self._check_configuration(),
         )
         words: tuple[HealthWord, ...] = ("failed", "degraded", "ok")
         worst = next(word for word in words if word == "ok" or any(c.status == word for c in checks))
@@ -245,6 +249,7 @@ class Status:
             "clock_doubtful": parts.clock_watch.doubtful,
             "device_clock_off": bool(self._clocks_off()),
             "push_failing": bool(parts.notifier.health.failing()),
+            "configuration_faulty": bool(parts.misconfigured),
         }
 
     def _check_history(self) -> Check:
@@ -278,6 +283,14 @@ class Status:
     def _check_tasks(self) -> Check:
         failing = [t.name for t in self._parts.supervisor.tasks.values() if t.last_error and not t.running]
         return Check("tasks", "degraded" if failing else "ok", ", ".join(failing))
+
+    def _check_configuration(self) -> Check:
+        faults = self._parts.misconfigured
+        if not faults:
+            return Check("configuration", "ok")
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        detail = f"faulty, the last good one runs: {faults[0]}{more}"
+        return Check("configuration", "degraded", detail)
 
     def metrics(self) -> Sequence[Metric]:
         """The gateway's own numbers for Prometheus."""

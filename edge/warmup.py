@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 
+from drivers.mqtt.broker import MqttBroker
 from drivers.reading import Millis, Quality, Reading
 from edge.store.readings import ReadingStore
 from rules.engine import Engine
@@ -16,6 +18,8 @@ RECENT_MS = 30 * 60 * 1000
 MOST = 400_000
 """At most so many readings are looked up again at a start; what is left out fills anew."""
 MOST_OF_A_POINT = 25_000
+UNACKNOWLEDGED_MS = 10_000
+"""An MQTT broker has taken note of what was acknowledged longer ago than this."""
 
 
 async def warm_up(store: ReadingStore, engine: Engine, now: Millis) -> None:
@@ -23,6 +27,17 @@ async def warm_up(store: ReadingStore, engine: Engine, now: Millis) -> None:
     cut = now - RECENT_MS
     older = await older_history(store, engine, cut, now)
     engine.warm([*older, *await store.recent(cut)], now)
+
+
+async def recall(store: ReadingStore, brokers: Sequence[MqttBroker]) -> list[Reading]:
+    """The newest stored reading of every point; brokers are told what the last run stored at its end."""
+    latest = await store.latest()
+    if brokers and latest:
+        last = max(reading.received_at for reading in latest)
+        stored = await store.recent(last - UNACKNOWLEDGED_MS)
+        for broker in brokers:
+            broker.recall(stored)
+    return latest
 
 
 async def older_history(store: ReadingStore, engine: Engine, cut: Millis, now: Millis) -> list[Reading]:

@@ -6,12 +6,12 @@ The only place in the rules that knows local time. A day has a type (`school`, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, field_validator, model_validator
 
 from drivers.reading import Millis
 from drivers.settings import Id, Settings
@@ -62,16 +62,28 @@ class SpecialDays(Stretch):
     follows: Weekday | None = None
 
 
+class StatutoryDays(Settings):
+    """A country's holidays and make-up workdays. Of years that are not `published` only the days by law
+    are known, not yet which weekends are worked for them."""
+
+    country: Literal["cn"]
+    source: str
+    verified: bool
+    published: tuple[int, ...]
+    days: tuple[SpecialDays, ...]
+
+
 def _week() -> dict[Weekday, DayType]:
     return {day: "rest" if day in ("sat", "sun") else "school" for day in WEEKDAYS}
 
 
 class Calendar(Settings):
-    """A school's year, in layers: special days over terms over the week.
+    """A school's year, in layers: special days over terms over the country's holidays over the week.
 
-    A date outside all terms is `vacation`; without any terms the week alone decides.
-    Of two special days on one date the later in the list holds. `opening` says when the school is
-    open (rules ask for the role `schedule.closed`), `slots` what must come when.
+    A date outside all terms is `vacation`; without any terms holidays and the week decide.
+    Of two special days on one date the later in the list holds. `statutory` names the country whose
+    holidays and make-up workdays lie below; without it the school lists them itself. `opening` says
+    when the school is open (rules ask for the role `schedule.closed`), `slots` what must come when.
     """
 
     id: str = "default"
@@ -83,6 +95,9 @@ class Calendar(Settings):
     days: tuple[SpecialDays, ...] = ()
     opening: ActiveTime | None = None
     slots: tuple[Slot, ...] = ()
+    statutory: Literal["cn"] | None = None
+    _below: Mapping[date, SpecialDays] = PrivateAttr(default_factory=dict)
+    _published: frozenset[int] = PrivateAttr(default=frozenset())
 
     @model_validator(mode="after")
     def _slots_have_names(self) -> Self:
@@ -97,18 +112,41 @@ class Calendar(Settings):
     def _whole_week(cls, week: dict[Weekday, DayType]) -> dict[Weekday, DayType]:
         return _week() | week
 
-    def special(self, day: date) -> SpecialDays | None:
-        """The special day that `day` is, if any."""
-        return next(
-            (special for special in reversed(self.days) if special.first <= day <= special.last), None
+    def over(self, statutory: StatutoryDays) -> Calendar:
+        """This calendar with a country's days below its own."""
+        calendar = self.model_copy()
+        calendar._below = {
+            special.first + timedelta(days=n): special
+            for special in statutory.days
+            for n in range((special.last - special.first).days + 1)
+        }
+        calendar._published = frozenset(statutory.published)
+        return calendar
+
+    def unpublished(self, year: int) -> bool:
+        """Whether nobody has said yet which weekends are worked in a year: it counts on the country's
+        days, those of this year are not published, and the school's own name no make-up workday."""
+        if self.statutory is None or year in self._published:
+            return False
+        return not any(
+            special.type == "school" and year in (special.first.year, special.last.year)
+            for special in self.days
         )
+
+    def special(self, day: date) -> SpecialDays | None:
+        """The special day that `day` is, if any: one of the school's own, else, within a term, one of
+        the country's."""
+        own = next((special for special in reversed(self.days) if special.first <= day <= special.last), None)
+        if own is not None or not self._in_term(day):
+            return own
+        return self._below.get(day)
 
     def day_type(self, day: date) -> DayType:
         """What kind of day a local date is."""
         special = self.special(day)
         if special is not None:
             return special.type
-        if self.terms and not any(term.first <= day <= term.last for term in self.terms):
+        if not self._in_term(day):
             return "vacation"
         return self.week[WEEKDAYS[day.weekday()]]
 
@@ -119,6 +157,9 @@ class Calendar(Settings):
         special = self.special(day)
         follows = special.follows if special is not None else None
         return self.lessons.get(follows or WEEKDAYS[day.weekday()], ())
+
+    def _in_term(self, day: date) -> bool:
+        return not self.terms or any(term.first <= day <= term.last for term in self.terms)
 
     def lesson_at(self, at: Millis, zone: ZoneInfo) -> Lesson | None:
         """The lesson that runs at an instant."""

@@ -2,8 +2,8 @@
 
 A message is acknowledged when its readings have been published on the bus, so that what
 the gateway had not taken yet comes again after a lost connection; what it had taken and
-comes again all the same is dropped by its message id. There is no queue in between: a slow
-gateway slows the broker's socket.
+comes again all the same is dropped by its message id, after a start by what is stored. There
+is no queue in between: a slow gateway slows the broker's socket.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import logging
 import ssl
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from aiomqtt import Client, MqttError
@@ -23,6 +23,7 @@ from drivers.mqtt import codec
 from drivers.mqtt.connection import Connection
 from drivers.mqtt.device import DeviceSlot, MqttDeviceReader, Release
 from drivers.mqtt.packets import Message
+from drivers.mqtt.recalled import Recalled
 from drivers.mqtt.routing import Routes
 from drivers.mqtt.settings import MqttLine
 from drivers.mqtt.writing import order
@@ -88,6 +89,7 @@ class MqttBroker:
         self._client_id = line.client_id or f"campus-edge-{identity}-{line.id}"
         self._routes: Routes[_Route] = Routes()
         self._taken: OrderedDict[int, int] = OrderedDict()
+        self._recalled = Recalled(())
         self._pending: dict[tuple[str, str], tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
         self._publish: Publish = _nowhere
         self._slots = {slot.settings.id: slot for slot in slots}
@@ -97,6 +99,10 @@ class MqttBroker:
             reader = MqttDeviceReader(slot)
             for topic_filter, suffix in reader.topics().items():
                 self._routes.add(topic_filter, _Route(reader, suffix))
+
+    def recall(self, stored: Iterable[Reading]) -> None:
+        """What the last run stored at its end, each device's in the order of storing; before `listen`."""
+        self._recalled = Recalled(reading for reading in stored if reading.device in self.devices)
 
     async def listen(self, publish: Publish) -> None:
         """Publishes until cancelled; LineDown when the broker is not there or gone."""
@@ -207,7 +213,7 @@ class MqttBroker:
         if not routes:
             self.counters.faults["unknown_topic"] += 1
         else:
-            self._deliver(routes, message.payload, message.retained)
+            self._deliver(routes, message)
         if message.qos:
             self._taken[message.packet_id] = hash((message.topic, message.payload))
             self._taken.move_to_end(message.packet_id)
@@ -218,17 +224,20 @@ class MqttBroker:
         """A repeat of what was published already: its acknowledgement was lost with the connection."""
         return self._taken.get(message.packet_id) == hash((message.topic, message.payload))
 
-    def _deliver(self, routes: Sequence[_Route], payload: bytes, retained: bool) -> None:
+    def _deliver(self, routes: Sequence[_Route], message: Message) -> None:
         try:
-            value = codec.parse(payload, self.line.max_payload)
+            value = codec.parse(message.payload, self.line.max_payload)
         except BadPayload as error:
             self.counters.faults[error.reason] += 1
             for route in routes:
                 route.device.refused(error.reason)
             return
         for device, suffix in routes:
-            heard = device.hear(suffix, value, retained, self._clock())
+            heard = device.hear(suffix, value, message.retained, self._clock())
             if heard.readings:
+                if self._recalled and self._recalled.holds(heard.readings, message.duplicate):
+                    self.counters.faults["duplicate"] += 1
+                    continue
                 self._publish(heard.readings)
                 for watch in self._watches:
                     watch.look(heard.readings)

@@ -11,6 +11,7 @@ from drivers.line.counters import DeviceCounters
 from drivers.mqtt import codec
 from drivers.mqtt.profile import MqttPoint, MqttProfile
 from drivers.mqtt.settings import MqttDevice
+from drivers.mqtt.told import ToldTimes
 from drivers.profile import Judge, judge_of
 from drivers.reading import Millis, Origin, Quality, Reading, Value
 from drivers.settings import millis
@@ -62,7 +63,8 @@ class _When(NamedTuple):
 
 
 class MqttDeviceReader:
-    """Turns a device's messages into readings; `at` grows strictly, whatever the clocks do."""
+    """Turns a device's messages into readings; `at` grows strictly, whatever the clocks do, except
+    that what the device says from its log, after newer things, is `backfill` at its own time."""
 
     def __init__(self, slot: DeviceSlot) -> None:
         self.id = slot.settings.id
@@ -76,6 +78,7 @@ class MqttDeviceReader:
         self._time = None if slot.profile.time is None else codec.compile_pointer(slot.profile.time)
         self._late_ms = slot.settings.late_ms
         self._last_at: Millis = 0
+        self._told = {suffix: ToldTimes() for suffix in self._topics}
         self._base = slot.settings.topic
         self._availability = slot.settings.availability
         if self._availability is None and slot.profile.availability is not None:
@@ -94,7 +97,7 @@ class MqttDeviceReader:
         if suffix is None:
             self._note_availability(codec.available(value), now)
             return heard
-        when = self._when(value, retained, now)
+        when = self._when(suffix, value, retained, now)
         for entry in self._topics[suffix]:
             if retained and entry.point.event:
                 continue
@@ -148,20 +151,28 @@ class MqttDeviceReader:
             (self.id, entry.name, judged, entry.spec.unit, at, now, quality, reason or doubt, origin),
         )
 
-    def _when(self, value: codec.Json, retained: bool, now: Millis) -> _When:
-        """The time of measuring: the device's own where the profile trusts it and it is credible."""
+    def _when(self, suffix: str, value: codec.Json, retained: bool, now: Millis) -> _When:
+        """The time of measuring: the device's own where the profile trusts it and it is credible.
+
+        What is older than the same topic said before is from the device's log and keeps its time.
+        """
         origin, doubt = Origin.RETAINED if retained else Origin.LIVE, ""
         at = max(now, self._last_at + 1)
         if self._time is not None:
-            told = self.counters.clock.judge(
-                codec.instant(self._time(value)), now, self._last_at, self._late_ms
-            )
-            if told is None:
+            told = codec.instant(self._time(value))
+            times = self._told[suffix]
+            history = told is not None and times.is_history(told, value, now)
+            believed = self.counters.clock.judge(told, now, self._last_at, self._late_ms, history=history)
+            if history and believed is not None:
+                return _When(believed, Origin.BACKFILL, "")
+            if told is not None:
+                times.took(told, value, now, anew=history)
+            if believed is None:
                 self.counters.errors["clock"] += 1
                 doubt = "clock"
             else:
-                at = told
-                if not retained and now - told > self._late_ms:
+                at = believed
+                if not retained and now - believed > self._late_ms:
                     origin = Origin.BACKFILL
         self._last_at = at
         return _When(at, origin, doubt)

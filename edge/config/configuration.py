@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.mqtt.settings import MqttDevice
@@ -40,8 +40,20 @@ class DeviceModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """What a configuration was read from: every file -> SHA-256 of what was read, and its profile folders."""
+
+    files: Mapping[Path, str] = field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
-    """A valid configuration and all that it names; `warnings` are odd but harmless."""
+    """A valid configuration and all that it names; `warnings` are odd but harmless.
+
+    `stands_in_for` holds the faults of the file that should run, where this is the copy of an
+    earlier one.
+    """
 
     path: Path
     settings: GatewayConfig
@@ -50,6 +62,8 @@ class Configuration:
     rules: tuple[Rule, ...]
     calendar: Calendar | None
     warnings: tuple[Fault, ...]
+    sources: Sources = Sources()
+    stands_in_for: tuple[Fault, ...] = ()
 
 
 def site_info(configuration: Configuration) -> SiteInfo:

@@ -7,8 +7,11 @@ directives, several documents, tabs, control characters, bad UTF-8, the scalars 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -21,6 +24,8 @@ from edge.config.scalars import CONTROL
 from edge.config.spots import Document
 
 MAX_BYTES = 256 * 1024
+
+_NOTES: ContextVar[dict[Path, str] | None] = ContextVar("notes", default=None)
 
 _FULL_WIDTH = {
     "\uff1a": ":",
@@ -66,6 +71,17 @@ def read(path: Path, limit: int = MAX_BYTES) -> Document:
     return parse(_text(path, limit), str(path))
 
 
+@contextmanager
+def noted() -> Iterator[dict[Path, str]]:
+    """Notes the files that are read while it lasts: as they are spelled -> SHA-256 of their bytes."""
+    notes: dict[Path, str] = {}
+    token = _NOTES.set(notes)
+    try:
+        yield notes
+    finally:
+        _NOTES.reset(token)
+
+
 def parse(text: str, file: str) -> Document:
     """Reads the text of a file; `file` is its name in places. Raises as `read`."""
     refused = _refused_characters(text, file)
@@ -102,6 +118,9 @@ def _text(path: Path, limit: int) -> str:
         raise ConfigError([fault(start, "", f"cannot be read: {error.strerror}")]) from error
     if len(raw) > limit:
         raise ConfigError([fault(start, "", f"larger than {limit // 1024} kB: split it with include")])
+    notes = _NOTES.get()
+    if notes is not None:
+        notes[path] = hashlib.sha256(raw).hexdigest()
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
         return raw.decode("utf-8").replace("\r\n", "\n")

@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 from drivers.vocabulary import Vocabulary
 from edge.config import channel_checks, checks
-from edge.config.configuration import Configuration, DeviceModel, site_info
+from edge.config.configuration import Configuration, DeviceModel, Sources, site_info
+from edge.config.documents import noted
 from edge.config.draft import Draft, draft
 from edge.config.fault import ConfigError, Fault
 from edge.config.files import is_folder
@@ -47,13 +48,15 @@ class Loading:
     """Rules whose own tests fail: they are left out, and all else runs."""
     library: Library | None = None
     shelf: RuleShelf = field(default_factory=RuleShelf)
+    folders: list[Path] = field(default_factory=list)
 
     def result(self) -> Configuration:
         """The configuration; `ConfigError` when any fault was found."""
-        configuration = self.run()
+        with noted() as files:
+            configuration = self.run()
         if configuration is None or self.faults:
             raise ConfigError(limit(self.faults))
-        return configuration
+        return replace(configuration, sources=Sources(files, tuple(self.folders)))
 
     def run(self) -> Configuration | None:
         """Reads everything; None where the faults leave no configuration to speak of."""
@@ -105,7 +108,7 @@ class Loading:
         path = calendar_path(document, builtin, self.faults)
         if path is None:
             return None
-        calendar, faults = read_calendar(path)
+        calendar, faults = read_calendar(path, builtin)
         self.faults += faults
         return calendar
 
@@ -145,6 +148,7 @@ class Loading:
             folders.append(folder)
             if not is_folder(folder):
                 self.faults.append(found.document.fault(("profiles", index), f"there is no folder {folder}"))
+        self.folders += folders
         return folders
 
     def _bind(self, configuration: Configuration, found: Draft) -> None:

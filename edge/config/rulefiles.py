@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
+from drivers.settings import Settings
 from edge.config.documents import read
 from edge.config.fault import ConfigError, Fault
 from edge.config.files import identity, inside, is_file, matches
 from edge.config.spots import Document, KeyPath
 from edge.config.validation import Checker
 from rules.rulebook import Rule, RuleFile
-from rules.timetable import Calendar
+from rules.timetable import Calendar, StatutoryDays
+
+M = TypeVar("M", bound=Settings)
 
 MAX_RULE_FILES = 500
 
@@ -116,10 +120,18 @@ def calendar_path(document: Document, builtin: Path, faults: list[Fault]) -> Pat
     return path
 
 
-def read_calendar(path: Path) -> tuple[Calendar | None, list[Fault]]:
-    """A calendar, or what is wrong with its file."""
+def read_calendar(path: Path, builtin: Path) -> tuple[Calendar | None, list[Fault]]:
+    """A calendar over its country's days, or what is wrong with a file of the two."""
+    calendar, faults = _checked(path, Calendar)
+    if calendar is None or calendar.statutory is None:
+        return calendar, faults
+    days, more = _checked(builtin / "calendars" / f"statutory-{calendar.statutory}.yaml", StatutoryDays)
+    return calendar if days is None else calendar.over(days), [*faults, *more]
+
+
+def _checked(path: Path, model: type[M]) -> tuple[M | None, list[Fault]]:
     try:
         document = read(path)
     except ConfigError as error:
         return None, list(error.faults)
-    return Checker[Calendar](Calendar).check(document)
+    return Checker[M](model).check(document)

@@ -24,7 +24,8 @@ _RECEIVED = attrgetter("received_at")
 HOLD_MS = 1000
 """Transitions that nobody is told of (pending, near miss) are stored at most this late,
 together: a flapping condition must not wear the card out."""
-IDLE_S = 30.0
+IDLE_S = 5.0
+"""What else reaches the engine (the gateway's own facts, a person) may set a timer meanwhile."""
 UNSTORED = "网关存储故障，此报警尚未存盘"
 """Said in a push that leaves although its alarm could not be stored."""
 

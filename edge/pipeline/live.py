@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 
-from drivers.reading import Batch, Millis, Quality, Reading, Value
+from drivers.reading import Batch, Millis, Origin, Quality, Reading, Value
 from edge.bus import Subscription
 
-_POINT, _QUALITY = itemgetter(0, 1), itemgetter(6)
+_POINT, _QUALITY, _ORIGIN = itemgetter(0, 1), itemgetter(6), itemgetter(8)
+_BACKFILL = Origin.BACKFILL
 
 
 class Latest:
@@ -45,9 +46,23 @@ class Latest:
         """Follows the bus until cancelled."""
         while True:
             batch = await self._source.get()
-            self._readings.update(zip(map(_POINT, batch), batch, strict=True))
             bad = list(map(_QUALITY, batch)).count(Quality.BAD)
             self.bad += bad
             self.good += len(batch) - bad
             self.last_at = batch[-1].received_at
-            self._tell(batch)
+            if _BACKFILL in map(_ORIGIN, batch):
+                self._keep_some(batch)
+            else:
+                self._readings.update(zip(map(_POINT, batch), batch, strict=True))
+                self._tell(batch)
+
+    def _keep_some(self, batch: Batch) -> None:
+        """Leaves out what is older than what is known: a device's log is not its state."""
+        kept = []
+        for reading in batch:
+            known = self.reading(reading.device, reading.point)
+            if reading.origin is not _BACKFILL or known is None or known.at < reading.at:
+                self._readings[_POINT(reading)] = reading
+                kept.append(reading)
+        if kept:
+            self._tell(kept)

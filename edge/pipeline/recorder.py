@@ -18,6 +18,11 @@ GROUP_ROWS = 5_000
 HELD_ROWS = 100_000
 """Readings held in memory while the disk refuses; beyond it the oldest are dropped, counted."""
 
+EAGER_S = 10.0
+EAGER_GROUP_S = 0.5
+"""For so long after a start groups are this short: a broker hands over at once all that it kept while the
+gateway was away, and forgets it; a second kill must not cost more than what was measured in a group."""
+
 
 class Recorder:
     """Holds readings for at most `group_ms`, then commits them together.
@@ -54,7 +59,8 @@ class Recorder:
     async def run(self) -> None:
         """Stores until cancelled; the last group is committed before it ends."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._group_s
+        eager_until = loop.time() + EAGER_S
+        deadline = loop.time() + min(self._group_s, EAGER_GROUP_S)
         try:
             while True:
                 try:
@@ -66,7 +72,8 @@ class Recorder:
                     await self._commit()
                 if not self._held or loop.time() >= deadline:
                     await self._commit()
-                    deadline = loop.time() + self._group_s
+                    eager = loop.time() < eager_until
+                    deadline = loop.time() + (min(self._group_s, EAGER_GROUP_S) if eager else self._group_s)
         finally:
             await asyncio.shield(self.flush())
 

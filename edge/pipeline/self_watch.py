@@ -24,6 +24,8 @@ POINTS: Mapping[str, str] = dict.fromkeys(
         "siren_failed",
         "desk_mute",
         "action_failed",
+        "configuration_faulty",
+        "calendar_unknown",
     ),
     "bool",
 )

@@ -338,7 +338,7 @@ class AlarmOutbox:
         await self._core.run(
             lambda c: c.execute(
                 "INSERT INTO cursors VALUES('alarms',?1,?2,?3) ON CONFLICT(stream, destination) DO UPDATE"
-                " SET position=?2, sent=sent+?3",
+                " SET position=max(position, ?2), sent=sent+?3",
                 (destination, cursor, sent),
             )
         )

@@ -48,9 +48,15 @@ class Held(NamedTuple):
         """The first run of ids that is lacking although later ones are held."""
         return Run(self.position, self.ahead[0].behind) if self.ahead else None
 
+    def gaps(self, last: int) -> tuple[Run, ...]:
+        """The ids up to `last` (which no held id exceeds) that are not held, in order."""
+        begins = (self.position, *(run.upto for run in self.ahead))
+        ends = (*(run.behind for run in self.ahead), last)
+        return tuple(Run(*one) for one in zip(begins, ends, strict=True) if one[0] < one[1])
+
     def lacking(self, last: int) -> int:
-        """How many of the ids up to `last` (which no held id exceeds) are not held."""
-        return max(0, last - self.position - sum(run.upto - run.behind for run in self.ahead))
+        """How many those are."""
+        return sum(run.upto - run.behind for run in self.gaps(last))
 
     def covers(self, behind: int, upto: int) -> bool:
         """Whether all ids in (behind, upto] are held."""

@@ -19,6 +19,8 @@ from edge.store.moments import Source
 _LOG = logging.getLogger(__name__)
 
 _PATIENCE_MS = 600_000
+_FEW = 500
+"""So many moments are looked into for what waits; more are only counted."""
 _FOLLOWING = "SELECT id, received_at FROM moments WHERE id > ? ORDER BY id LIMIT 1"
 
 Park = Callable[[str, str, Entry, str, int, str], Awaitable[None]]
@@ -136,7 +138,8 @@ class ReadingOutbox:
         await self._park(self.name, destination, entry, line, status, reason)
 
     async def backlog(self, destination: str) -> Backlog:
-        """Moments that are not held; the oldest one's time."""
+        """Moments that are not held; the oldest one's time. Those without a good value do not wait,
+        and count only among many."""
 
         def look(connection: sqlite3.Connection) -> Backlog:
             held = cursors.held(connection, destination)
@@ -144,8 +147,9 @@ class ReadingOutbox:
                 f"SELECT max(coalesce((SELECT max(id) FROM moments), 0), {catalogue.SEALED})"
             ).fetchone()
             lacking = held.lacking(last)
-            if not lacking:
-                return Backlog(0, None)
+            if lacking <= _FEW and held.position >= catalogue.sealed_until(connection):
+                waiting = [one for gap in held.gaps(last) for one in self._rows(connection, gap, _FEW)[0]]
+                return Backlog(len(waiting), waiting[0].at if waiting else None)
             # of a sealed run its first instant is known: the true one is at most a run later
             (oldest,) = (
                 connection.execute(

@@ -10,6 +10,7 @@ from cloud_sync.outbox import Entry, Taken
 from cloud_sync.uploader import Uploader
 from tests.cloud_sync.fake_district import FakeDistrict, Ordered
 from tests.cloud_sync.memory_outbox import START, MemoryOutbox, destination, meters
+from tests.support.virtual_time import run_virtually
 
 
 class Clock:
@@ -439,3 +440,105 @@ async def test_a_blocked_destination_does_not_hold_up_another():
             task.cancel()
     assert outboxes[0].cursor == 0
     assert len(free.held) == 20
+
+
+class Timed(FakeDistrict):
+    """Notes when writes begin, in seconds of the loop; each takes as long as `takes` says."""
+
+    def __init__(self, takes=0.0):
+        super().__init__()
+        self.takes = takes
+        self.times = []
+
+    async def write(self, lines):
+        self.times.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.takes)
+        await super().write(lines)
+
+
+def woken(district, commits, until, first=0, **changes):
+    """When writes begin while the uploader runs and is woken for a reading at each of `commits`;
+    `first` readings of hours ago are there from the start."""
+
+    async def play():
+        outbox = MemoryOutbox("readings", aged(first, 300), live=True)
+        uploader = uploader_for(district, outbox, **changes)
+        running = asyncio.create_task(uploader.run())
+        loop = asyncio.get_running_loop()
+        for number, at in enumerate(commits, start=first + 1):
+            await asyncio.sleep(at - loop.time())
+            outbox.entries += aged(1, 0, first=number)
+            uploader.wake()
+        await asyncio.sleep(until - loop.time())
+        running.cancel()
+        await asyncio.wait([running])
+        return district.times
+
+    return run_virtually(play())
+
+
+def test_a_wake_is_followed_at_once_but_never_sooner_than_the_interval():
+    assert woken(Timed(takes=4.0), [1.0, 20.5], until=24.0, interval="10s") == [1.0, 20.5]
+    assert woken(Timed(takes=4.0), [1.0, 7.0], until=24.0, interval="10s") == [1.0, 15.0], "too early"
+    assert woken(Timed(), [1.0, 2.0, 3.0, 13.0], until=25.0, interval="10s") == [1.0, 11.0, 21.0]
+
+
+def test_what_is_stored_during_a_long_step_is_sent_at_its_end():
+    assert woken(Timed(takes=12.0), [1.0, 5.0], until=30.0, interval="10s") == [1.0, 13.0]
+
+
+def test_a_wake_ends_the_pause_of_a_backlog_for_what_is_urgent():
+    times = woken(Timed(takes=0.5), [2.25], until=3.0, first=20, max_lines=10, interval="1s", drain=0.001)
+    assert times == [0.0, 2.25]
+
+
+@pytest.mark.parametrize("error", [Throttled("wait", 503, 60_000), Unreachable("reset")])
+def test_a_destination_in_trouble_is_left_alone_by_wakes_also_by_one_during_the_step_that_fails(error):
+    district = Timed(takes=12.0)
+    district.orders.append(Ordered(error))
+    commits = [1.0, 21.0, *range(25, 80, 5)]
+    first, second, *_ = woken(
+        district, commits, until=100.0, interval="10s", retry_min="60s", retry_max="60s"
+    )
+    assert first == 1.0
+    assert 73.0 <= second <= 79.0, "a minute, of a Retry-After up to a tenth more"
+
+
+def test_a_server_that_asked_for_time_gets_it_although_readings_are_stored():
+    async def play():
+        district = FakeDistrict()
+        district.orders += [Ordered(Throttled("wait", 503, None))] * 6
+        outbox = MemoryOutbox("readings", aged(30, 0), live=True)
+        uploader = uploader_for(district, outbox, max_lines=10, retry_min="1s", retry_max="5m")
+        for _ in range(6):
+            with pytest.raises(Throttled):
+                await uploader.step()
+        await uploader.step()
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + uploader.delay()
+        assert uploader.delay() > 1.0
+        waiting = asyncio.create_task(uploader.pause())
+        await asyncio.sleep(0.5)
+        uploader.wake()
+        await waiting
+        assert loop.time() == pytest.approx(ends)
+
+    run_virtually(play())
+
+
+def test_a_kick_during_a_step_that_fails_is_followed_at_once():
+    async def play():
+        district = Timed(takes=12.0)
+        district.orders.append(Ordered(Unreachable("reset")))
+        uploader = uploader_for(
+            district, MemoryOutbox("readings", aged(1, 0), live=True), retry_min="60s", retry_max="60s"
+        )
+        running = asyncio.create_task(uploader.run())
+        await asyncio.sleep(5.0)
+        uploader.kick()
+        await asyncio.sleep(8.0)
+        running.cancel()
+        await asyncio.wait([running])
+        assert district.times == [0.0, 12.0]
+
+    run_virtually(play())

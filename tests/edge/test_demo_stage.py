@@ -20,9 +20,11 @@ from edge.config.fault import ConfigError
 from edge.config.load import load
 from edge.config.resources import builtin_configs
 from edge.config.secrets import resolve_secret
-from edge.demo_audit import Sum, differences, position, stored
+from edge.demo_audit import Sum, differences, sent_before, stored
 from edge.demo_pushes import PushReceiver
 from edge.demo_stage import Addresses, Passwords, write_stage
+from edge.store import cursors
+from edge.store.cursors import Held, Run
 from edge.store.database import connect
 from edge.store.moments import MIGRATIONS, QUALITIES, Moment, Shape, Source, source_of
 
@@ -199,7 +201,7 @@ LINE = "classroom_env,district=d,school=s,building=b1,space=r1,device=e1 co2={} 
 
 def test_the_audit_finds_equal_what_is_equal(tmp_path: Path) -> None:
     telemetry(tmp_path, [(1000, 400.5, 0), (2000, 410.0, 0), (3000, None, 2)])
-    store = stored(tmp_path, 0)
+    store = stored(tmp_path, Held(0))
     assert (store.points, store.bad) == (2, 1)
     assert store.good == {("classroom_env", "co2"): Sum(2, 810.5)}
     assert differences(store, district(LINE.format(400.5, 1000), LINE.format(410.0, 2000))) == []
@@ -207,7 +209,7 @@ def test_the_audit_finds_equal_what_is_equal(tmp_path: Path) -> None:
 
 def test_the_audit_tells_a_lost_and_a_changed_value(tmp_path: Path) -> None:
     telemetry(tmp_path, [(1000, 400.0, 0), (2000, 410.0, 0)])
-    store = stored(tmp_path, 0)
+    store = stored(tmp_path, Held(0))
     (lost,) = differences(store, district(LINE.format(400.0, 1000)))
     assert "2 readings of sum 810 are stored, the district holds 1 of sum 400" in lost
     (changed,) = differences(store, district(LINE.format(400.0, 1000), LINE.format(411.0, 2000)))
@@ -216,14 +218,32 @@ def test_the_audit_tells_a_lost_and_a_changed_value(tmp_path: Path) -> None:
 
 
 def test_readings_of_an_earlier_demo_do_not_count(tmp_path: Path) -> None:
-    assert position(tmp_path, "district") == 0
+    assert sent_before(tmp_path, "district") == Held(0)
     telemetry(tmp_path, [(1000, 400.0, 0), (2000, 410.0, 0)])
-    assert position(tmp_path, "district") == 0
+    assert sent_before(tmp_path, "district") == Held(0)
     connection = sqlite3.connect(tmp_path / "telemetry.db", isolation_level=None)
     connection.execute("INSERT INTO cursors VALUES('district', 1, 1)")
     connection.close()
-    assert position(tmp_path, "district") == 1
-    assert stored(tmp_path, 1).points == 1
+    assert sent_before(tmp_path, "district") == Held(1)
+    assert stored(tmp_path, Held(1)).points == 1
+    connection = sqlite3.connect(tmp_path / "telemetry.db", isolation_level=None)
+    connection.execute("DROP TABLE ahead")
+    connection.close()
+    assert sent_before(tmp_path, "district") == Held(1), "a store of an earlier version"
+    assert sent_before(tmp_path, "other") == Held(0)
+
+
+def test_what_left_ahead_of_a_backlog_does_not_count_in_the_next_demo_either(tmp_path: Path) -> None:
+    telemetry(tmp_path, [(1000 * n, 400.0 + n, 2 if n == 4 else 0) for n in range(1, 8)])
+    connection = connect(tmp_path / "telemetry.db", MIGRATIONS)
+    cursors.accept(connection, "district", None, 1, 1)
+    cursors.accept(connection, "district", 4, 6, 2)  # killed while 2 to 4 waited
+    connection.close()
+    before = sent_before(tmp_path, "district")
+    assert before == Held(1, (Run(4, 6),))
+    store = stored(tmp_path, before)
+    assert (store.points, store.bad) == (3, 1)
+    assert differences(store, district(*(LINE.format(400.0 + n, 1000 * n) for n in (2, 3, 7)))) == []
 
 
 async def test_the_desk_takes_signed_pushes_once() -> None:

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,54 @@ async def test_a_file_that_a_power_cut_left_half_written_is_told_and_never_half_
                 assert str(path) in str(refused.value)
         path.write_bytes(data)
         assert _ids(load(path)) == ids
+
+
+@pytest.mark.timeout(120)
+async def test_a_restart_with_a_faulty_file_runs_the_last_good_one_and_says_so(tmp_path: Path) -> None:
+    async with a_room(tmp_path) as room:
+        config = room.gateway.config
+        good = config.read_bytes()
+        config.write_bytes(good[: len(good) // 2])
+        first = _run(room)
+        assert (first.returncode, str(config) in first.stderr) == (2, True), "nothing to fall back on yet"
+        config.write_bytes(good)
+        await room.begin()
+        await room.until_check("configuration", "ok")
+        await asyncio.to_thread(room.gateway.kill)
+
+        config.write_bytes(good[: len(good) // 2])
+        await room.begin()
+        check = await room.until_check("configuration", "degraded")
+        assert f"{config}:1:" in check["detail"]
+        assert f"{config}:1:" in room.gateway.log.read_text().rpartition("THE CONFIGURATION IS FAULTY")[2]
+        room.say()
+        await room.until_shown()
+        alarm = await room.until_alarm("configuration-faulty")
+        assert alarm["title"]["zh"] == "配置有错，按上次可用的配置运行"
+        await room.until_pushed("configuration-faulty")
+        room.press(True)
+        await room.until_pushed("panic")
+        done = subprocess.run(
+            [sys.executable, "-m", "edge", "check", "-c", config], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2, "the other commands show the faults"
+
+        await _reload(room, good.decode().replace("一〇一", "二〇二"), "the configuration has changed")
+        await room.until_check("configuration", "ok")
+        assert (await room.get("/spaces"))["items"][-1]["name"] == "二〇二"
+        async with asyncio.timeout(20):
+            while (await room.until_alarm("configuration-faulty"))["cleared_at"] is None:
+                await asyncio.sleep(0.2)
+        await asyncio.to_thread(room.gateway.stop)
+        assert b"s3cret" not in b"".join(p.read_bytes() for p in room.gateway.data.glob("last-good/*.yaml"))
+
+
+def _run(room: Room) -> subprocess.CompletedProcess[str]:
+    """The gateway as a command that must end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "edge", "run", "-c", room.gateway.config, "--data", room.gateway.data],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
 
 
 def _ids(configuration: Any) -> set[str]:

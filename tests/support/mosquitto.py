@@ -17,7 +17,7 @@ _SBIN = "/usr/sbin:/usr/local/sbin"
 _PATIENCE_S = 15.0
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path=_SBIN)
     if found is None:
         raise FileNotFoundError(f"{name} is needed: install mosquitto and mosquitto-clients")
@@ -60,7 +60,7 @@ class Mosquitto:
     def start(self) -> None:
         """Starts it and waits until it accepts connections."""
         self._process = subprocess.Popen(
-            [_program("mosquitto"), "-c", str(self.folder / "mosquitto.conf")],
+            [program("mosquitto"), "-c", str(self.folder / "mosquitto.conf")],
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "mosquitto.log").open("ab"),
         )
@@ -99,7 +99,7 @@ class Mosquitto:
         user = next(iter(self.users.items()), None)
         login = ["-u", user[0], "-P", user[1]] if user else []
         subprocess.run(
-            [_program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(self.port), *login, *options],
+            [program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(self.port), *login, *options],
             input=data,
             check=True,
             timeout=60,
@@ -129,7 +129,7 @@ class Mosquitto:
             password_file = self.folder / "passwords"
             password_file.touch(mode=0o600)
             for user, password in self.users.items():
-                command = [_program("mosquitto_passwd"), "-b", str(password_file), user, password]
+                command = [program("mosquitto_passwd"), "-b", str(password_file), user, password]
                 subprocess.run(command, check=True, capture_output=True)
             lines.append(f"password_file {password_file}")
         if acl:

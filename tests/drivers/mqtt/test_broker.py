@@ -18,7 +18,7 @@ from aiomqtt import Client, MqttError
 from drivers.errors import LineDown
 from drivers.line.counters import DeviceState
 from drivers.mqtt.broker import MqttBroker
-from drivers.mqtt.device import DeviceSlot
+from drivers.mqtt.device import DeviceSlot, MqttDeviceReader
 from drivers.mqtt.settings import MqttLine
 from drivers.reading import Origin, Reading
 from tests.drivers.mqtt.devices import BUTTON, CLIMATE, PLAIN, slot
@@ -294,6 +294,79 @@ async def test_a_message_that_comes_again_is_taken_once_and_a_new_one_is_not_los
             await gateway.until(lambda: len(broker.acknowledged) == 5)
     assert [r.value for r in gateway.heard] == [20.0, 21.0, 22.0, 23.0]
     assert gateway.counters.faults == {"duplicate": 1}
+
+
+def committed(*values: float | bool, point: str = "temperature") -> list[Reading]:
+    """What the run before stored of `env`, one a second."""
+    return [Reading("env", point, value, "", 1_000 * n, 1_000 * n) for n, value in enumerate(values)]
+
+
+async def test_after_a_start_what_comes_again_and_is_stored_is_dropped_and_the_rest_is_taken() -> None:
+    again = b"".join(publish_packet(n, str(n).encode(), dup=True) for n in (7, 8, 9, 10))
+    new = publish_packet(11, b"8") + publish_packet(12, b"9", dup=True)
+    async with scripted(again + new) as (url, broker):
+        gateway = Gateway(url, slot("env", "z/env", PLAIN))
+        gateway.broker.recall(committed(5, 6, 7, 8))
+        async with gateway.running():
+            await gateway.until(lambda: len(broker.acknowledged) == 6)
+    assert [r.value for r in gateway.heard] == [9.0, 10.0, 8.0, 9.0]
+    assert gateway.counters.faults == {"duplicate": 2}
+
+
+async def test_of_equal_values_at_most_one_is_taken_for_a_repeat_of_the_newest() -> None:
+    again = b"".join(publish_packet(n, b"20", dup=True) for n in (7, 8))
+    async with scripted(again) as (url, broker):
+        gateway = Gateway(url, slot("env", "z/env", PLAIN))
+        gateway.broker.recall(committed(20, 20, 20))
+        async with gateway.running():
+            await gateway.until(lambda: len(broker.acknowledged) == 2)
+    assert gateway.counters.faults == {"duplicate": 1}
+
+
+async def test_a_switch_that_comes_again_after_a_start_is_heard_again() -> None:
+    async with scripted(publish_packet(7, b"on", dup=True)) as (url, broker):
+        gateway = Gateway(url, slot("env", "z/env", {"open": {}}))
+        gateway.broker.recall(committed(False, True, point="open"))
+        async with gateway.running():
+            await gateway.until(lambda: broker.acknowledged == [7])
+    assert gateway.values() == [("open", True)]
+
+
+async def test_acknowledgements_lost_with_a_killed_gateway_double_nothing(mosquitto: Mosquitto) -> None:
+    """A real broker sends again what was stored, and what was not."""
+    numbers: dict[str, dict[str, Any]] = {"energy_import": {}}
+    before = Gateway(mosquitto.url, slot("env", "z/env", numbers))
+    async with before.running():
+        await asyncio.to_thread(mosquitto.publish, "z/env", "1")
+        await before.until(lambda: len(before.heard) == 1)
+    stored = list(before.heard)
+    reader, writer = await session_of("campus-edge-test-broker", mosquitto.port)
+    await asyncio.to_thread(mosquitto.publish, "z/env", "2", "3", "4")
+    seen = b""
+    while not seen.endswith(b"4"):
+        seen += await reader.read(1_000)
+    taken = MqttDeviceReader(slot("env", "z/env", numbers))
+    for value in (2.0, 3.0):  # 4 had not been read when the gateway was killed
+        stored += taken.hear("", value, False, stored[-1].at + 1_000).readings
+    writer.transport.abort()
+
+    after = Gateway(mosquitto.url, slot("env", "z/env", numbers))
+    after.broker.recall(stored)
+    async with after.running():
+        await asyncio.to_thread(mosquitto.publish, "z/env", "5")
+        await after.until(lambda: ("energy_import", 5.0) in after.values())
+    assert [r.value for r in after.heard] == [4.0, 5.0]
+    assert after.counters.faults == {"duplicate": 2}, "mosquitto flags what it sends again"
+
+
+async def session_of(client_id: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Takes over a client's session and acknowledges nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    name = client_id.encode()
+    body = b"\0\4MQTT\4\0" + struct.pack(">HH", 60, len(name)) + name
+    writer.write(bytes((0x10, len(body))) + body)
+    assert (await reader.readexactly(4))[:2] == b"\x20\x02"
+    return reader, writer
 
 
 async def test_a_message_is_acknowledged_only_when_its_readings_were_taken() -> None:

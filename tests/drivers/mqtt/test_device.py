@@ -121,6 +121,90 @@ def test_a_clock_that_lags_for_good_neither_hides_an_alarm_nor_goes_unseen() -> 
     assert device.counters.cause is Cause.CLOCK
 
 
+def say(device: Device, told: int, value: float, now: int, **options: Any) -> tuple[int, Origin, str]:
+    """What is made of a message that tells a time."""
+    payload = f'{{"time": {told / 1000}, "temperature": {value}}}'
+    reading = device.says(payload, now=now, **options).readings[0]
+    return reading.at, reading.origin, reading.reason
+
+
+def test_a_log_that_comes_behind_a_live_message_is_history_at_its_own_times() -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    assert say(device, NOON, 20, NOON) == (NOON, Origin.LIVE, "")
+    for n in range(60, 0, -1):
+        told = NOON - n * 60_000
+        assert say(device, told, 30, NOON + 60 - n) == (told, Origin.BACKFILL, "")
+    assert say(device, NOON + 60_000, 21, NOON + 60_000) == (NOON + 60_000, Origin.LIVE, "")
+    assert device.counters.errors["clock"] == 0
+
+
+def test_a_log_told_from_its_end_and_told_twice_keeps_its_times() -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    say(device, NOON, 20, NOON)
+    for _ in range(2):
+        for n in range(1, 20):
+            told = NOON - n * 5_000
+            assert say(device, told, 30, NOON + n) == (told, Origin.BACKFILL, "")
+
+
+def test_what_is_out_of_order_by_a_moment_is_of_now() -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    say(device, NOON, 20, NOON)
+    assert say(device, NOON - 1_000, 21, NOON + 500) == (NOON + 500, Origin.LIVE, "clock")
+
+
+@pytest.mark.parametrize("retained", [False, True])
+def test_the_same_message_again_keeps_its_instant_and_another_of_the_same_minute_is_new(
+    retained: bool,
+) -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    say(device, NOON, 20, NOON)
+    again = say(device, NOON, 20, NOON + 30_000, retained=retained)
+    assert again == (NOON, Origin.BACKFILL, ""), "the store knows that instant"
+    assert say(device, NOON, 21, NOON + 40_000) == (NOON + 40_000, Origin.LIVE, "clock")
+
+
+def test_a_clock_that_stands_is_no_log() -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    say(device, NOON, 20, NOON)
+    heard = [say(device, NOON - 600_000, 20, NOON + n * 30_000) for n in range(1, 8)]
+    assert [origin for _, origin, _ in heard[:2]] == [Origin.BACKFILL] * 2
+    assert heard[3:] == [(NOON + n * 30_000, Origin.LIVE, "clock") for n in range(4, 8)]
+
+
+@pytest.mark.parametrize("back_ms", [120_000, 3_600_000])
+def test_a_clock_that_was_set_back_is_no_log(back_ms: int) -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    say(device, NOON, 20, NOON)
+    heard = [say(device, NOON + n * 30_000 - back_ms, 20, NOON + n * 30_000) for n in range(1, 12)]
+    assert [origin for _, origin, _ in heard[2:]] == [Origin.LIVE] * 9
+    assert {reason for _, _, reason in heard[2:]} == {"clock"}
+    assert device.counters.clock.offset_ms == -back_ms
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_is_believed_at_once() -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    say(device, NOON + 240_000, 20, NOON)
+    assert say(device, NOON + 29_000, 20, NOON + 30_000)[1] is Origin.LIVE
+
+
+def test_a_time_of_before_the_clock_was_ever_set_hides_no_log() -> None:
+    device = Device(slot("lora", "a/lora", CLIMATE, **TIMED))
+    say(device, NOON, 20, NOON)
+    assert say(device, 10_000, 20, NOON + 1_000)[1:] == (Origin.LIVE, "clock")
+    assert say(device, NOON - 60_000, 30, NOON + 2_000) == (NOON - 60_000, Origin.BACKFILL, "")
+
+
+def test_topics_of_one_device_that_measure_at_their_own_times_hide_nothing_from_each_other() -> None:
+    points = {"temperature": {"pointer": "/v"}, "humidity": {"suffix": "/h", "pointer": "/v"}}
+    device = Device(slot("lora", "a/lora", points, **TIMED))
+    for n in range(10):
+        now = NOON + n * 60_000
+        for suffix, behind in (("", 0), ("/h", 20_000)):
+            heard = device.says(f'{{"time": {(now - behind) / 1000}, "v": 20}}', suffix, now=now + behind)
+            assert heard.readings[0].origin is Origin.LIVE
+
+
 def test_retained_state_is_marked_as_such() -> None:
     device = Device(slot("env", "z/env", CLIMATE))
     assert device.says('{"temperature": 20}', retained=True).readings[0].origin is Origin.RETAINED

@@ -81,6 +81,32 @@ async def test_a_disk_that_refuses_is_outlived(tmp_path: Path, monkeypatch: pyte
         assert recorder.dropped == 0
 
 
+async def test_each_commit_is_told_when_it_can_be_read_and_a_refused_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with telemetry(tmp_path) as (database, store):
+        real, refusing, told = database.run, True, list[int]()
+
+        async def run(work: object) -> object:
+            if refusing:
+                raise sqlite3.OperationalError("database or disk is full")
+            return await real(work)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(database, "run", run)
+        bus = ReadingBus()
+        source = bus.subscribe("recorder", limit=1000, overflow=Overflow.WAIT)
+        recorder = Recorder(source, store, 60_000, now, stored=lambda: told.append(store.stored))
+        await bus.publish([sample(1)])
+        await recorder.flush()
+        assert (told, recorder.held) == ([], 1)
+        refusing = False
+        await bus.publish([sample(2)])
+        await recorder.flush()
+        assert told == [2]
+        await recorder.flush()
+        assert told == [2], "nothing was stored, nothing is told"
+
+
 async def test_a_slow_dashboard_loses_its_oldest_and_never_holds_up_the_store() -> None:
     bus = ReadingBus()
     slow = bus.subscribe("live", limit=5, overflow=Overflow.DROP_OLDEST)
