@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from cloud_sync.holdings import Holdings
 from drivers.reading import Quality
-from edge.store import cursors, moments
+from edge.store import cursors
 from edge.store.cursors import Held
+from edge.store.walk import walk
 
 Key = tuple[str, str]
 """A device kind and a point: a measurement and a field of the district."""
@@ -65,7 +66,7 @@ def stored(data: Path, before: Held) -> Stored:
     numbers: dict[Key, list[float]] = {}
     bad = 0
     with _reading(data / "telemetry.db") as connection:
-        for one in moments.walk(connection, before.position):
+        for one in walk(connection, before.position):
             if before.covers(one.id - 1, one.id):
                 continue
             if one.quality is not Quality.GOOD or one.value is None:

@@ -10,12 +10,12 @@ from edge.store.alarms import AlarmStore, Push
 from edge.store.readings import ReadingStore
 from edge.web.services import Aggregate, AlarmRecord, Delivery, NotAllowed, Sample, Text, UnknownAlarm
 from rules.alarm import AlarmState, Condition
-from rules.engine import NotShelvable
+from rules.engine import NotShelvable, NotTakenOut, Outage
 from rules.report import AlarmReport, report
 from rules.rulebook import Rule
 from rules.text import Text as RuleText
 
-ASIDE = frozenset({"normal", "shelved", "suppressed"})
+ASIDE = frozenset({"normal", "shelved", "suppressed", "out_of_service"})
 """States that stand in lists of their own."""
 
 
@@ -128,6 +128,22 @@ class AlarmDesk:
             raise NotAllowed("this alarm is not shelved")
         await self._evaluator.unshelve(state.rule, state.scope)
         return await self._again(occurrence)
+
+    async def out_of_service(self, device: str, user: str, order: str, until: Millis) -> None:
+        """See the protocol."""
+        try:
+            await self._evaluator.out_of_service(device, user, order, until)
+        except NotTakenOut as error:
+            raise NotAllowed(str(error)) from error
+
+    async def into_service(self, device: str) -> None:
+        """See the protocol."""
+        if not await self._evaluator.into_service(device):
+            raise NotAllowed(f"{device} is in service")
+
+    def outages(self) -> Sequence[Outage]:
+        """See the protocol."""
+        return self._evaluator.engine.outages()
 
     async def report(self, since: Millis, until: Millis) -> AlarmReport:
         """See the protocol."""

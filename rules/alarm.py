@@ -36,6 +36,8 @@ class Change(StrEnum):
     RELEASED = "released"  # the parent is gone and this is not
     SHELVED = "shelved"
     UNSHELVED = "unshelved"
+    OUT_OF_SERVICE = "out_of_service"  # its device is being worked on
+    IN_SERVICE = "in_service"
     REALARMED = "realarmed"  # acknowledged, and still there after `realarm`
     DIGEST = "digest"  # one notice for all alarms of a rule in a building, during a flood
     NOTED = "noted"  # something only the record needs: first of a burst, a sighting, an inner timer
@@ -86,6 +88,10 @@ class AlarmState:
     shelved_until: Millis | None = None
     shelved_by: str = ""
     shelved_reason: str = ""
+    oos_until: Millis | None = None
+    """Out of service until then: somebody works on the device, by `oos_order`."""
+    oos_by: str = ""
+    oos_order: str = ""
     chattering: bool = False
     """It came too often: held until it is quiet for ten minutes."""
     raises: tuple[Millis, ...] = ()
@@ -111,7 +117,9 @@ class AlarmState:
 
     @property
     def isa(self) -> str:
-        """The ISA-18.2 state name (A Normal ... F Latched ack, G Shelved, H Suppressed)."""
+        """The ISA-18.2 state name (A Normal ... F Latched ack, G Shelved, H Suppressed, I Out of service)."""
+        if self.is_open and self.oos_until is not None:
+            return "out_of_service"
         if self.is_open and self.shelved_until is not None:
             return "shelved"
         if self.suppressed_by or (self.held_until is not None and not self.digest):
@@ -124,8 +132,13 @@ class AlarmState:
 
     @property
     def hidden(self) -> bool:
-        """Whether people are not to hear of it now: shelved, explained by its parent, or held back."""
-        return self.shelved_until is not None or bool(self.suppressed_by) or self.held_until is not None
+        """Whether people are not to hear of it now: put aside, explained by its parent, or held back."""
+        return self.aside or bool(self.suppressed_by) or self.held_until is not None
+
+    @property
+    def aside(self) -> bool:
+        """Whether a person has put it aside: shelved, or out of service."""
+        return self.shelved_until is not None or self.oos_until is not None
 
     @property
     def is_raised(self) -> bool:

@@ -5,7 +5,7 @@ creation from people, never its monitoring and never the end of what they were t
 Everything is kept in the alarm states, so that a restart changes nothing.
 
     raised -> priority 1 ------------------------------------------> told
-           -> shelved ---------------------------------------------> quiet until it is taken down
+           -> shelved, out of service -----------------------------> quiet until it is taken back
            -> has a parent: active -> suppressed; else held 20 s --> suppressed or told
            -> more than 10 in 10 min and priority 3 or 4 ----------> told in a digest
            -> told
@@ -88,12 +88,16 @@ class Announcer:
                     self._agenda.add(at + millis(monitor.rule.realarm), _Reminder(self, monitor))
             case Change.SHELVED if state.shelved_until is not None:
                 self._agenda.add(state.shelved_until, _Reminder(self, monitor))
-            case Change.UNSHELVED:
+            case Change.OUT_OF_SERVICE if state.oos_until is not None:
+                self._agenda.add(state.oos_until, _Reminder(self, monitor))
+            case Change.UNSHELVED | Change.IN_SERVICE:
                 self._back.append((monitor, at))
         return transition
 
     def _raised(self, monitor: Monitor, raised: Transition) -> Transition:
         state, at = raised.state, raised.at
+        if state.oos_until is not None:
+            return replace(raised, notify=False)
         if state.priority > 1:
             if state.shelved_until is not None:
                 return replace(raised, notify=False)
@@ -126,11 +130,14 @@ class Announcer:
         state = monitor.state
         if state.shelved_until is not None and state.shelved_until <= due:
             self.out.extend(monitor.commit(lifecycle.unshelve(state, due)))
-        self._look_up(monitor, due)
+        if state.oos_until is not None and state.oos_until <= due:
+            self.out.extend(monitor.commit(lifecycle.into_service(monitor.state, due)))
+        if monitor.state.aside == state.aside:  # else `_come_back` looks
+            self._look_up(monitor, due)
         state, again = monitor.state, monitor.rule.realarm
         if again is None or state.acked_at is None or not state.is_raised or not state.acked:
             return
-        hidden = state.shelved_until is not None or bool(state.suppressed_by)
+        hidden = state.aside or bool(state.suppressed_by)
         if not hidden and state.acked_at + millis(again) <= due:
             (told,) = lifecycle.realarm(state, due)
             self._say(monitor, self._tell(monitor, told))
@@ -138,7 +145,7 @@ class Announcer:
     def _look_up(self, child: Monitor, at: Millis) -> None:
         """Takes the present word of an alarm's parents, where it was not told yet."""
         state = child.state
-        if not state.is_raised or state.shelved_until is not None or state.priority == 1:
+        if not state.is_raised or state.aside or state.priority == 1:
             return
         parent = _parent(child)
         if state.suppressed_by:
@@ -155,11 +162,11 @@ class Announcer:
             self._say(child, self._tell(child, Transition(Change.ANNOUNCED, unseen, at)))
 
     def _come_back(self, monitor: Monitor, at: Millis) -> None:
-        """From the shelf: what is still there is heard again, told before or not."""
+        """From the shelf or from work on it: what is still there is heard again, told before or not."""
         state = monitor.state
-        if not state.is_raised or state.suppressed_by:
+        if not state.is_raised or state.suppressed_by or state.aside:
             return
-        if state.told:
+        if state.told or state.priority == 1:
             again = Transition(Change.ANNOUNCED, replace(state, acked=False), at)
             self._say(monitor, self._tell(monitor, again))
         else:
@@ -168,7 +175,7 @@ class Announcer:
     def close_digest(self, name: str, due: Millis) -> None:
         """A digest has gathered long enough: one notice for all that is in it."""
         inside = [m for m in self._digests.pop(name, []) if m.state.digest == name and not m.state.told]
-        running = [m for m in inside if m.state.is_raised and m.state.shelved_until is None]
+        running = [m for m in inside if m.state.is_raised and not m.state.aside]
         for number, monitor in enumerate(running):
             told = replace(monitor.state, told=True, held_until=None)
             if number:
@@ -243,7 +250,7 @@ class Announcer:
     def _remind(self, monitor: Monitor) -> None:
         state = monitor.state
         again = monitor.rule.realarm
-        dues = [state.shelved_until, None if state.digest else state.held_until]
+        dues = [state.shelved_until, state.oos_until, None if state.digest else state.held_until]
         if again is not None and state.acked_at is not None and state.is_raised:
             dues.append(state.acked_at + millis(again))
         for due in dues:
@@ -251,11 +258,13 @@ class Announcer:
                 self._agenda.add(due, _Reminder(self, monitor))
 
     def shift(self, step: Millis) -> None:
-        """The clock was stepped: bursts move with it; a shelf's end is a promise and does not."""
+        """The clock was stepped: bursts move with it; the end of a shelf or of work is a promise and does
+        not."""
         self._recent = {key: at + step for key, at in self._recent.items()}
         for monitor in self._monitors.values():
-            if monitor.state.shelved_until is not None:
-                self._agenda.add(monitor.state.shelved_until, _Reminder(self, monitor))
+            for promised in (monitor.state.shelved_until, monitor.state.oos_until):
+                if promised is not None:
+                    self._agenda.add(promised, _Reminder(self, monitor))
 
 
 class _Reminder:

@@ -115,7 +115,7 @@ class Arbiter:
         late = late or transition.at < self._now - LATE_MS
         self.tick(transition.at)
         if change is Change.RAISED and plan is None and equipment is not None:
-            if state.shelved_until is None and not late:
+            if not state.aside and not late:
                 self._begin(state, equipment, max(self._now, transition.at))
         elif (plan := self.plans.get(state.occurrence)) is not None:
             self._follow(plan, transition)

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from drivers.reading import Millis, Origin, Reading
@@ -36,12 +37,26 @@ from rules.track import Counts
 from rules.yardstick import Lesson
 
 MAX_SHELF_MS = 7 * 86_400_000
+MAX_OUT_MS = 30 * 86_400_000
 STEP_BACK_MS = 60_000
 """A call dated further back than this means that the clock was stepped, not that it was late."""
 
 
 class NotShelvable(ValueError):
     """This alarm is not put aside; the message says why."""
+
+
+class Outage(NamedTuple):
+    """A device that somebody works on: by which order, who said so, until when."""
+
+    device: str
+    order: str
+    by: str
+    until: Millis
+
+
+class NotTakenOut(ValueError):
+    """This device is not taken out of service; the message says why."""
 
 
 class Engine:
@@ -232,6 +247,46 @@ class Engine:
         monitor = self._monitors[rule, scope]
         return self._acted(monitor.commit(lifecycle.unshelve(monitor.state, at)))
 
+    def out_of_service(
+        self, device: str, user: str, order: str, until: Millis, at: Millis
+    ) -> list[Transition]:
+        """Somebody works on a device until then, by a work order: what only it is watched for calls
+        nobody, priority 1 too. NotTakenOut says why not."""
+        if not order.strip():
+            raise NotTakenOut("a device is taken out of service by a work order: name it")
+        if not at < until <= at + MAX_OUT_MS:
+            raise NotTakenOut(
+                "a device is out of service for at most thirty days, until a time still to come"
+            )
+        there = self._only_on(device)
+        if not there:
+            raise NotTakenOut(f"no rule watches {device} alone")
+        return self._acted(
+            [
+                one
+                for m in there
+                for one in m.commit(lifecycle.out_of_service(m.state, user, order, until, at))
+            ]
+        )
+
+    def into_service(self, device: str, at: Millis) -> list[Transition]:
+        """The work is done before its time; what is still there is told. Nothing for one in service."""
+        there = self._only_on(device)
+        return self._acted([one for m in there for one in m.commit(lifecycle.into_service(m.state, at))])
+
+    def outages(self) -> list[Outage]:
+        """The devices that are out of service."""
+        found = {
+            device: Outage(device, m.state.oos_order, m.state.oos_by, m.state.oos_until)
+            for m in self._monitors.values()
+            if m.state.oos_until is not None
+            for device in m.devices
+        }
+        return [found[device] for device in sorted(found)]
+
+    def _only_on(self, device: str) -> list[Monitor]:
+        return [m for m in self._monitors.values() if m.devices == {device}]
+
     # -- what can be seen
 
     def coverage(self) -> list[Coverage]:
@@ -275,6 +330,7 @@ class Engine:
             monitor.assessor = self._network.weave.assessor(rule, instance, params)
             if resumed:
                 monitor.restore()
+            monitor.devices = frozenset(ref.device for refs in instance.roles.values() for ref in refs)
             cannot_act += self.hands.admit(rule, instance, params)
             monitor.guard(self.hands.locks(rule, instance, params, monitor))
             self._monitors[rule.id, instance.scope] = monitor
@@ -303,6 +359,8 @@ class Engine:
         fresh = AlarmState(
             rule.id, instance.scope, priority=rule.priority, semantic_hash=meaning, silent=rule.alarm is None
         )
+        if old is not None:  # the rule was edited; who works on the device works on
+            fresh = replace(fresh, oos_until=old.oos_until, oos_by=old.oos_by, oos_order=old.oos_order)
         return fresh, False
 
     def _begin(self, at: Millis) -> None:

@@ -216,6 +216,20 @@ def unshelve(state: AlarmState, at: Millis) -> list[Transition]:
     return [Transition(Change.UNSHELVED, back, at)]
 
 
+def out_of_service(state: AlarmState, user: str, order: str, until: Millis, at: Millis) -> list[Transition]:
+    """Its device is worked on until then: it goes on, nobody hears of it, nothing is done about it."""
+    out = replace(state, oos_until=until, oos_by=user, oos_order=order)
+    return [Transition(Change.OUT_OF_SERVICE, out, at)]
+
+
+def into_service(state: AlarmState, at: Millis) -> list[Transition]:
+    """The work is done; an alarm that is still there makes itself heard."""
+    if state.oos_until is None:
+        return []
+    back = replace(state, oos_until=None, oos_by="", oos_order="")
+    return [Transition(Change.IN_SERVICE, back, at)]
+
+
 def realarm(state: AlarmState, at: Millis) -> list[Transition]:
     """Seen long ago and still there: unacknowledged again (OPC UA ReAlarmTime)."""
     again = replace(state, acked=False, acked_by="", acked_at=None)
@@ -258,7 +272,8 @@ def _raised(state: AlarmState, at: Millis, timing: Timing, cause: Cause) -> Tran
 
 def _cleared(state: AlarmState, at: Millis) -> Transition:
     # Nobody was told of it, so nobody has to say that he saw it.
-    acked = state.acked or bool(state.suppressed_by) or state.held_until is not None
+    unheard = state.oos_until is not None and not state.told
+    acked = state.acked or unheard or bool(state.suppressed_by) or state.held_until is not None
     cleared = replace(
         state,
         condition=Condition.NORMAL,

@@ -86,6 +86,8 @@ class Monitor:
         self._gap: Millis = 0
         self._judge: Callable[[], Truth] = lambda: None
         self.assessor: Assessor | None = None
+        self.devices: frozenset[str] = frozenset()
+        """Whose points it watches."""
 
     def plant(self, tree: Tree, hush: Tree | None = None) -> None:
         """Gives it its compiled condition and what suppresses it; called once, before any reading."""

@@ -180,6 +180,18 @@ class Evaluator:
         """A person takes it back; durable when it returns."""
         await self.settle(self.engine.unshelve(rule, scope, self._clock()))
 
+    async def out_of_service(self, device: str, user: str, order: str, until: Millis) -> None:
+        """Somebody works on a device; durable when it returns. Raises rules.engine.NotTakenOut."""
+        await self.settle(self.engine.out_of_service(device, user, order, until, self._clock()))
+        await self._save()  # of alarms that never were nobody hears, and yet it must survive
+
+    async def into_service(self, device: str) -> bool:
+        """The work is done; durable when it returns. False for a device that was in service."""
+        done = self.engine.into_service(device, self._clock())
+        await self.settle(done)
+        await self._save()
+        return bool(done)
+
 
 def _as_before(batch: Batch, jump: Millis, now: Millis) -> Batch:
     """Readings with the times that a clock which was not set would have given them."""

@@ -20,6 +20,7 @@ from edge.store.database import Database
 from rules.alarm import AlarmState
 from rules.baseline import Baseline
 from rules.binding import Coverage
+from rules.engine import Outage
 from rules.explanation import Explanation
 from rules.finding import Finding
 from rules.intent import Lever
@@ -139,6 +140,19 @@ class Alarms(Protocol):
 
     async def unshelve(self, occurrence: str, user: str, note: str) -> AlarmRecord:
         """The alarm taken back, which is durable; raises UnknownAlarm, NotAllowed."""
+        ...
+
+    async def out_of_service(self, device: str, user: str, order: str, until: Millis) -> None:
+        """Somebody works on a device until then, by a work order: what only it is watched for calls
+        nobody. Durable; raises NotAllowed."""
+        ...
+
+    async def into_service(self, device: str) -> None:
+        """The work is done; durable. Raises NotAllowed for a device that is in service."""
+        ...
+
+    def outages(self) -> Sequence[Outage]:
+        """The devices that are out of service."""
         ...
 
     async def report(self, since: Millis, until: Millis) -> AlarmReport:

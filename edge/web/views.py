@@ -238,6 +238,9 @@ class AlarmView(View):
     shelved_until: Instant | None
     shelved_by: str
     shelved_reason: str
+    oos_until: Instant | None
+    oos_by: str
+    oos_order: str
     chattering: bool
     first_out: bool
     raised_at: Instant | None
@@ -617,6 +620,15 @@ class ReadOnceView(View):
     readings: list[ReadingView]
     traffic: list[PassedView]
     trouble: str
+
+
+class OutageView(View):
+    """A device that somebody works on: by which order, who said so, until when."""
+
+    device: str
+    order: str
+    by: str
+    until: Instant
 
 
 class DeskView(View):

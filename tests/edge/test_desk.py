@@ -111,6 +111,25 @@ async def test_taking_off_the_shelf_what_is_not_on_it_and_shelving_life_safety_a
         await desk.desk.unshelve(record.state.occurrence, "wang", "")
 
 
+async def test_work_on_a_quiet_button_outlives_a_restart_and_nobody_is_called_until_it_ends(
+    desk: Desk,
+) -> None:
+    await desk.feed(0, reading_of(0, False, "button-1", "pressed"))
+    await desk.desk.out_of_service("button-1", "wang", "WO-17", T0 + 1 * H)
+    await desk.start()  # as after a kill: nothing was said since
+    assert [one.order for one in desk.desk.outages()] == ["WO-17"]
+    await desk.feed(1 * M, reading_of(1 * M, True, "button-1", "pressed"))
+    assert (await desk.ids("open"), await desk.pushed()) == ([], [])
+    assert len(await desk.ids("out_of_service")) == 1
+    await desk.desk.into_service("button-1")
+    assert len(await desk.ids("open")) == 1
+    assert len(await desk.pushed()) == 1
+    with pytest.raises(NotAllowed, match="in service"):
+        await desk.desk.into_service("button-1")
+    with pytest.raises(NotAllowed, match="no rule watches"):
+        await desk.desk.out_of_service("nobody", "wang", "WO-17", T0 + 1 * H)
+
+
 async def test_the_report_counts_what_was_told(desk: Desk) -> None:
     for hour in range(3):
         await desk.feed(hour * H, reading_of(hour * H, 1600.0))

@@ -9,7 +9,7 @@ import pytest
 
 from drivers.reading import Reading
 from rules.alarm import AlarmState, Change, Condition, Transition
-from rules.engine import Engine, NotShelvable
+from rules.engine import Engine, NotShelvable, NotTakenOut, Outage
 from rules.rulebook import Rule
 from rules.site import DeviceInfo, SiteInfo, SpaceInfo
 from tests.rules.school import ALARM, SITE, T0, H, M, Run, S, device, reading_of, rule
@@ -218,6 +218,14 @@ def test_a_shelf_outlives_a_restart() -> None:
     assert again.told == [Change.ANNOUNCED]
 
 
+def test_what_came_on_the_shelf_and_is_still_there_at_its_end_is_told_once() -> None:
+    run = Run(rule())
+    shelved(run, 1 * H, 0)
+    run.feed(1 * M, 1600.0)
+    run.tick(1 * H)
+    assert run.told == [Change.ANNOUNCED]
+
+
 def test_taking_an_alarm_off_the_shelf_early_tells_it() -> None:
     run = Run(rule())
     shelved(run, 1 * H, 0)
@@ -237,6 +245,85 @@ def test_life_safety_is_never_shelved_and_nothing_is_without_reason_or_end() -> 
     ):
         with pytest.raises(NotShelvable):
             engine.shelve("high", "r301", "wang", reason, until, T0)
+
+
+# out of service
+
+
+def worked_on(run: Run, until: int, at: int, device: str = "env-301") -> None:
+    """Somebody works on a device."""
+    run.said += run.engine.out_of_service(device, "wang", "WO-17", T0 + until, T0 + at)
+
+
+@pytest.mark.parametrize("alarm", [ALARM, P1])
+def test_what_a_device_does_while_it_is_worked_on_calls_nobody_and_leaves_nothing_to_see(
+    alarm: dict[str, Any],
+) -> None:
+    run = Run(rule(alarm=alarm, shelvable=False))
+    worked_on(run, 4 * H, 0)
+    run.feed(1 * M, 1600.0)
+    assert run.state().is_raised and run.state().isa == "out_of_service" and run.state().hidden
+    run.feed(5 * M, 600.0)
+    run.tick(5 * H)
+    assert run.told == []
+    assert run.state().isa == "normal" and run.state().acked and run.state().oos_until is None
+
+
+@pytest.mark.parametrize("alarm", [ALARM, P1])
+def test_what_is_still_there_when_the_work_is_done_or_its_time_is_over_is_told(alarm: dict[str, Any]) -> None:
+    early, late = Run(rule(alarm=alarm, shelvable=False)), Run(rule(alarm=alarm, shelvable=False))
+    for run in (early, late):
+        worked_on(run, 1 * H, 0)
+        run.feed(1 * M, 1600.0)
+    early.said += early.engine.into_service("env-301", T0 + 2 * M)
+    late.tick(59 * M)
+    assert late.told == []
+    late.tick(1 * H)
+    for run in (early, late):
+        assert run.told == [Change.ANNOUNCED]
+        assert run.state().isa == "unacknowledged"
+        assert run.engine.outages() == []
+
+
+def test_the_end_of_what_was_told_before_the_work_began_is_told() -> None:
+    run = Run(rule())
+    run.feed(0, 1600.0)
+    worked_on(run, 1 * H, 1 * M)
+    run.feed(5 * M, 600.0)
+    assert run.told == [Change.RAISED, Change.CLEARED]
+
+
+def test_work_outlives_a_restart_and_an_edited_rule() -> None:
+    run = Run(rule())
+    worked_on(run, 1 * H, 0)
+    edited = Run(rule(for_="1m"), states=run.engine.states(), start=2 * M)
+    assert edited.engine.outages() == [Outage("env-301", "WO-17", "wang", T0 + 1 * H)]
+    edited.feed(3 * M, 1600.0)
+    edited.tick(30 * M)
+    assert edited.told == []
+    edited.tick(1 * H)
+    assert edited.told == [Change.ANNOUNCED]
+
+
+def test_a_guard_unplugged_for_work_is_no_lost_supervision_and_others_are_heard() -> None:
+    run = Bus(bus(), *BUS_RULES)
+    run.poll(0, 5 * M)
+    run.keep(run.engine.out_of_service("gas", "wang", "WO-18", T0 + 2 * H, T0 + 5 * M))
+    run.poll(5 * M, 25 * M, dead=True)
+    assert sorted(t[:2] for t in run.told) == [("guard", "button"), ("line-down", "bus-a")]
+
+
+def test_an_order_an_end_and_a_watched_device_are_wanted() -> None:
+    engine = Run(rule()).engine
+    for worked, order, until in (
+        ("env-301", "  ", T0 + H),
+        ("env-301", "WO-1", T0),
+        ("env-301", "WO-1", T0 + 31 * 24 * H),
+        ("nobody", "WO-1", T0 + H),
+    ):
+        with pytest.raises(NotTakenOut):
+            engine.out_of_service(worked, "wang", order, until, T0)
+    assert engine.into_service("env-301", T0) == []
 
 
 # chattering, alarming again, least time

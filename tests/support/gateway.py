@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from edge.store import moments
+from edge.store.walk import walk
 from tests.support.mosquitto import free_port
 
 START_S = 60.0
@@ -150,7 +151,7 @@ class Gateway:
         the gateway stores of itself."""
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         with closing(sqlite3.connect(f"file:{self.data / 'telemetry.db'}?mode=ro", uri=True)) as connection:
-            for one in moments.walk(connection):
+            for one in walk(connection):
                 if one.source.kind != "gateway" and moments.QUALITIES[quality] is one.quality:
                     assert one.value is None or not isinstance(one.value, str)
                     found[one.source.device, one.point.name].append(float(one.value or 0))

@@ -27,6 +27,7 @@ State = Literal[
     "latched_acknowledged",
     "shelved",
     "suppressed",
+    "out_of_service",
 ]
 LONGEST_REPORT_D = 400
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.reading import Quality, Value
-from edge.store import catalogue, moments, sealing, spans
+from edge.store import catalogue, sealing, spans
 from edge.store.archivist import HOUR, Archivist, Keeping
 from edge.store.catalogue import DAY_MS, Policy
 from edge.store.database import Database, connect
@@ -20,6 +20,7 @@ from edge.store.history import Snapshot
 from edge.store.moments import MIGRATIONS, Moment, source_of, values_of
 from edge.store.outbox import ReadingOutbox
 from edge.store.readings import ReadingStore
+from edge.store.walk import walk
 from tests.support.stores import SOURCES, reading, telemetry
 
 BEGIN = 20_000 * DAY_MS
@@ -150,6 +151,6 @@ async def test_an_empty_table_goes_on_with_the_next_id(tmp_path: Path) -> None:
     await store.append([reading("env-1", "co2", 11.0, BEGIN + 11)], 1)
     with Snapshot(tmp_path) as snapshot:
         assert [row.id for row in snapshot.walk()] == list(range(1, 12))
-    assert [one.value for one in await database.read(lambda c: list(moments.walk(c)))][-1] == 11.0
+    assert [one.value for one in await database.read(lambda c: list(walk(c)))][-1] == 11.0
     await store.close()
     await database.close()

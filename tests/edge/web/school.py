@@ -40,7 +40,7 @@ from edge.web.services import (
     UnknownAlarm,
 )
 from rules.alarm import AlarmState, Condition
-from rules.engine import Engine
+from rules.engine import Engine, Outage
 from rules.report import AlarmReport, report
 
 START: Millis = 1_790_000_000_123
@@ -124,6 +124,7 @@ class Pipeline:
     samples: list[Sample] = field(default_factory=list)
     asked: list[tuple[object, ...]] = field(default_factory=list)
     records: dict[str, AlarmRecord] = field(default_factory=dict)
+    out: dict[str, Outage] = field(default_factory=dict)
     written: list[tuple[str, Value]] = field(default_factory=list)
     online: bool = True
     pings: list[bool] = field(default_factory=list)
@@ -202,6 +203,16 @@ class Pipeline:
         record = self.records[occurrence]
         self.records[occurrence] = replace(record, state=replace(record.state, shelved_until=None))
         return self.records[occurrence]
+
+    async def out_of_service(self, device: str, user: str, order: str, until: Millis) -> None:
+        self.out[device] = Outage(device, order, user, until)
+
+    async def into_service(self, device: str) -> None:
+        if self.out.pop(device, None) is None:
+            raise NotAllowed(f"{device} is in service")
+
+    def outages(self) -> Sequence[Outage]:
+        return list(self.out.values())
 
     async def report(self, since: Millis, until: Millis) -> AlarmReport:
         return report([replace(record.state, told=True) for record in self.records.values()], since, until)

@@ -91,7 +91,7 @@ const KEPT_ALARMS = 500;
 
 /** Open means: not both back to normal and acknowledged, and in no list of its own. */
 export function isOpen(alarm: Alarm): boolean {
-  return !["normal", "shelved", "suppressed"].includes(alarm.state);
+  return !["normal", "shelved", "suppressed", "out_of_service"].includes(alarm.state);
 }
 
 export function takeLine(line: Line): void {

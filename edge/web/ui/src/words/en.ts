@@ -290,6 +290,7 @@ export const en: typeof zh = {
       latched_unacknowledged: "Latched, not acknowledged",
       latched_acknowledged: "Latched, awaiting reset",
       shelved: "Shelved",
+      out_of_service: "Out of service",
       suppressed: "Explained by another alarm",
       normal: "Closed",
     },

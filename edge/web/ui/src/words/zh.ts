@@ -294,6 +294,7 @@ export const zh = {
       latched_unacknowledged: "已锁定，未确认",
       latched_acknowledged: "已锁定，待复位",
       shelved: "已搁置",
+      out_of_service: "检修停用",
       suppressed: "已并入上级报警",
       normal: "已结束",
     },
