@@ -15,6 +15,9 @@ from drivers.contract import Exchange
 PATIENCE = 3.0
 """A reply that is not there after so many times its timeout never comes."""
 
+ROUNDING_S = 1e-6
+"""`now + wait_s` is a sum: it may round to a time just before the end, and would be waited for in vain."""
+
 
 class _Debt(NamedTuple):
     request: bytes
@@ -43,7 +46,7 @@ class Debts:
         debt = self._owed.get(device)
         if debt is None or not exchange.ambiguous:
             return 0.0
-        if now >= debt.until:
+        if debt.until - now <= ROUNDING_S:
             del self._owed[device]
             return 0.0
         return 0.0 if exchange.request == debt.request else debt.until - now
