@@ -105,12 +105,13 @@ class Gateway:
                 self.uploader.kick()
 
     async def drain(self) -> None:
+        """Steps until two in a row found nothing more: the first may have sent what it took long ago."""
         self.uploader.kick()
-        more = True
+        idle = 0
         for _ in range(500):
-            if not more:
+            if idle == 2:
                 return
-            more = await self.uploader.step()
+            idle = 0 if await self.uploader.step() else idle + 1
         raise AssertionError("never drains")
 
     async def backlog(self) -> Backlog:
