@@ -17,6 +17,7 @@ from rules.text import Text as RuleText
 
 ASIDE = frozenset({"normal", "shelved", "suppressed", "out_of_service"})
 """States that stand in lists of their own."""
+IN_MEMORY = "this stands in memory only: the storage has failed, a restart would forget it"
 
 
 class StoredHistory:
@@ -135,11 +136,13 @@ class AlarmDesk:
             await self._evaluator.out_of_service(device, user, order, until)
         except NotTakenOut as error:
             raise NotAllowed(str(error)) from error
+        self._stored()
 
     async def into_service(self, device: str) -> None:
         """See the protocol."""
         if not await self._evaluator.into_service(device):
             raise NotAllowed(f"{device} is in service")
+        self._stored()
 
     def outages(self) -> Sequence[Outage]:
         """See the protocol."""
@@ -163,9 +166,13 @@ class AlarmDesk:
             raise NotAllowed("this occurrence is closed")
         return live
 
+    def _stored(self) -> None:
+        if self._evaluator.last_error:
+            raise NotAllowed(IN_MEMORY)
+
     async def _again(self, occurrence: str) -> AlarmRecord:
         if occurrence in self._evaluator.unstored():
-            raise NotAllowed("this stands in memory only: the storage has failed, a restart would forget it")
+            raise NotAllowed(IN_MEMORY)
         state = await self._store.occurrence(occurrence)
         if state is None:
             raise UnknownAlarm(occurrence)

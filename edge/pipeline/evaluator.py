@@ -14,7 +14,7 @@ from edge.bus import Subscription
 from edge.pipeline.actuator import Work
 from edge.pipeline.notices import NoticeWriter
 from edge.store.alarms import SENT, AlarmStore, Push
-from rules.alarm import AlarmState, Transition
+from rules.alarm import AlarmState, Change, Transition
 from rules.engine import Engine
 from rules.intent import Act
 
@@ -24,8 +24,9 @@ _RECEIVED = attrgetter("received_at")
 HOLD_MS = 1000
 """Transitions that nobody is told of (pending, near miss) are stored at most this late,
 together: a flapping condition must not wear the card out."""
-IDLE_S = 5.0
-"""What else reaches the engine (the gateway's own facts, a person) may set a timer meanwhile."""
+IDLE_S = 30.0
+AT_ONCE = SENT | {Change.OUT_OF_SERVICE, Change.IN_SERVICE}
+"""Of alarms that never were nobody hears, and yet what a person said of them must be durable."""
 UNSTORED = "网关存储故障，此报警尚未存盘"
 """Said in a push that leaves although its alarm could not be stored."""
 
@@ -84,6 +85,7 @@ class Evaluator:
         self._unstored = 0
         self._held: list[Transition] = []
         self._held_since: Millis = 0
+        self._wait: asyncio.Timeout | None = None
         self.last_error = ""
         self.evaluated = 0
 
@@ -92,8 +94,12 @@ class Evaluator:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(self._patience_s()):
-                        batch = await self._source.get()
+                    async with asyncio.timeout(self._patience_s()) as wait:
+                        self._wait = wait
+                        try:
+                            batch = await self._source.get()
+                        finally:
+                            self._wait = None
                 except TimeoutError:
                     await self.settle(self.engine.tick(self._clock()))
                 else:
@@ -129,8 +135,11 @@ class Evaluator:
         if not self._held and work is None:
             return
         due = bool(self._held) and now - self._held_since >= HOLD_MS
-        if due or work is not None or any(t.change in SENT for t in transitions):
+        if due or work is not None or any(t.change in AT_ONCE for t in transitions):
             await self._save(work)
+        wait = self._wait  # whoever else reached the engine may have set a timer
+        if wait is not None and not wait.expired():
+            wait.reschedule(asyncio.get_running_loop().time() + self._patience_s())
 
     async def _save(self, work: Work | None = None) -> None:
         saved, self._held = self._held, []
@@ -183,13 +192,11 @@ class Evaluator:
     async def out_of_service(self, device: str, user: str, order: str, until: Millis) -> None:
         """Somebody works on a device; durable when it returns. Raises rules.engine.NotTakenOut."""
         await self.settle(self.engine.out_of_service(device, user, order, until, self._clock()))
-        await self._save()  # of alarms that never were nobody hears, and yet it must survive
 
     async def into_service(self, device: str) -> bool:
         """The work is done; durable when it returns. False for a device that was in service."""
         done = self.engine.into_service(device, self._clock())
         await self.settle(done)
-        await self._save()
         return bool(done)
 
 

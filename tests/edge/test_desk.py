@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,13 @@ from edge.pipeline.notices import NoticeWriter
 from edge.store import alarms
 from edge.store.database import Database
 from edge.web.services import NotAllowed
+from rules.alarm import Change
 from rules.engine import Engine
 from rules.rulebook import Rule
 from rules.site import SiteInfo
 from tests.rules.school import ALARM, SITE, T0, H, M, S, reading_of, rule
 from tests.rules.test_overlays import BUS_RULES, bus
+from tests.support.virtual_time import run_virtually
 
 PANIC = rule(
     id="panic", scope={"each": "emergency_button"}, when={"p": "pressed", "op": "eq", "val": True},
@@ -128,6 +131,43 @@ async def test_work_on_a_quiet_button_outlives_a_restart_and_nobody_is_called_un
         await desk.desk.into_service("button-1")
     with pytest.raises(NotAllowed, match="no rule watches"):
         await desk.desk.out_of_service("nobody", "wang", "WO-17", T0 + 1 * H)
+
+
+async def test_work_that_the_disk_refuses_is_not_called_durable(
+    desk: Desk,
+) -> None:
+    await desk.core.run(lambda c: c.execute("PRAGMA query_only=1").fetchall())
+    with pytest.raises(NotAllowed, match="memory only"):
+        await desk.desk.out_of_service("button-1", "wang", "WO-17", T0 + 1 * H)
+
+
+def test_a_timer_that_somebody_else_sets_is_kept_though_no_reading_comes(tmp_path: Path) -> None:
+    """In simulated time: the gateway's own facts reach the engine beside the evaluator's loop."""
+
+    async def play() -> float:
+        loop = asyncio.get_running_loop()
+        core = Database(tmp_path / "core.db", (alarms.SCHEMA,))
+        await core.open()
+        told: list[float] = []
+        engine = Engine((rule(for_="7s"),), SITE, None)
+        source = ReadingBus().subscribe("test", limit=10, overflow=Overflow.WAIT)
+        evaluator = Evaluator(
+            source, engine, alarms.AlarmStore(core), NoticeWriter("", ZoneInfo("UTC"), {}, {}, {}, []),
+            lambda: T0 + round(loop.time() * 1000),
+            lambda some: told.extend(loop.time() for t in some if t.change is Change.RAISED),
+        )  # fmt: skip
+        running = asyncio.create_task(evaluator.run())
+        await asyncio.sleep(1.0)
+        at = round(loop.time() * 1000)
+        await evaluator.settle(engine.evaluate([reading_of(at, 1600.0)], T0 + at))
+        await asyncio.sleep(25.0)
+        running.cancel()
+        await asyncio.wait([running])
+        await core.close()
+        (raised,) = told
+        return raised
+
+    assert run_virtually(play()) < 10.0
 
 
 async def test_the_report_counts_what_was_told(desk: Desk) -> None:

@@ -59,12 +59,14 @@ async def _act(
 ) -> None:
     """Acts and writes it down; what was refused is written down too."""
     accounts, database = here.services.accounts, here.services.database
-    result = "ok"
+
+    async def write_down(result: str) -> None:
+        target = f"device:{device}"
+        await database.run(lambda c: accounts.audit(c, who.name, source, action, target, "", order, result))
+
     try:
         await act
     except NotAllowed as error:
-        result = "refused"
+        await write_down("refused")
         raise Problem(409, "conflict", str(error)) from error
-    finally:
-        target = f"device:{device}"
-        await database.run(lambda c: accounts.audit(c, who.name, source, action, target, "", order, result))
+    await write_down("ok")
