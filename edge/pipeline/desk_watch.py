@@ -26,11 +26,6 @@ class DeskWatch:
         if audible:
             self._audible_at = self._clock()
 
-    @property
-    def audible_at(self) -> Millis | None:
-        """When a page last said that it can be heard."""
-        return self._audible_at
-
     def mute(self) -> bool:
         """True when somebody is to be there and no page could be heard for the time of patience,
         counted from the start of the hours or of the gateway at the soonest."""

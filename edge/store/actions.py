@@ -205,17 +205,6 @@ def by_key(c: sqlite3.Connection, keys: Sequence[str]) -> Mapping[str, int]:
     }
 
 
-def recent_failures(c: sqlite3.Connection, since: Millis) -> int:
-    """How many actions that were to be sent came to nothing since then."""
-    row = c.execute(
-        "SELECT count(*) FROM action WHERE state IN ('without_effect', 'failed', 'unknown')"
-        " AND updated_at>=?",
-        (since,),
-    ).fetchone()
-    number: int = row[0]
-    return number
-
-
 def put_arming(c: sqlite3.Connection, arming: Arming) -> None:
     """How a rule stands now."""
     c.execute(

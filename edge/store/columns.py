@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pcodec import ChunkConfig, standalone
 
-from drivers.reading import Millis, Quality, Value
+from drivers.reading import Millis, Value
 from edge.store.moments import QUALITIES, Mark
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -306,8 +306,3 @@ def decode_series(body: bytes) -> list[Floats]:
     """The arrays of `encode_series`, as floats. Raises DamagedBlock."""
     (count, packed), blobs = unseal(body)
     return [_values(blobs, one, count) for one in packed]
-
-
-def quality_of(block: Block, code: int) -> Mark:
-    """The mark behind a column's code; good for 0."""
-    return block.marks[code - 1] if code else (Quality.GOOD, "")

@@ -36,7 +36,7 @@ OUT = ROOT / ".cache" / "bench" / "report"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="under 5 minutes: short windows, fewer loads")
+    parser.add_argument("--quick", action="store_true", help="short windows, fewer loads")
     parser.add_argument(
         "--only", action="append", choices=[load.name for load in LOADS], help="this load (may be repeated)"
     )
