@@ -26,12 +26,16 @@ class DeviceClocks:
     def __init__(self, look: Look, timezone: str) -> None:
         self._look = look
         self._zone = ZoneInfo(timezone)
+        self._noted: dict[str, Millis] = {}
 
     def note(self, counters: Mapping[str, DeviceCounters]) -> None:
         """Brings each device's clock up to date with what was last read of it."""
         for device, one in counters.items():
             reading = self._look(device, POINT)
-            if reading is not None and reading.quality is Quality.GOOD:
+            if reading is None or self._noted.get(device) == reading.at:
+                continue  # asked every second, read once an hour
+            self._noted[device] = reading.at
+            if reading.quality is Quality.GOOD:
                 offset = offset_of(str(reading.value), reading.at, self._zone)
                 if offset is not None:
                     one.clock.compared(offset)
