@@ -113,13 +113,7 @@ class NumberedSchool:
 
     async def begin(self) -> None:
         """Starts the gateway; the MQTT devices speak once it has subscribed for the first time."""
-        await asyncio.to_thread(self.gateway.start)
-        async with asyncio.timeout(20):
-            while True:
-                lines = (await asyncio.to_thread(self.gateway.get, "/lines"))["items"]
-                if all(line["connected"] for line in lines):
-                    break
-                await asyncio.sleep(0.1)
+        await asyncio.to_thread(self.gateway.begin)
         self.publisher.producing = True
 
     async def quiet(self) -> None:

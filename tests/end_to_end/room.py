@@ -42,10 +42,7 @@ class Room:
 
     async def begin(self) -> None:
         """Starts the gateway and waits until the sensor is heard."""
-        await asyncio.to_thread(self.gateway.start)
-        async with asyncio.timeout(20):
-            while not all(line["connected"] for line in (await self.get("/lines"))["items"]):
-                await asyncio.sleep(0.05)
+        await asyncio.to_thread(self.gateway.begin)
 
     def say(self, count: int = 1) -> None:
         for _ in range(count):

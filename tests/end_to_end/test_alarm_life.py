@@ -103,7 +103,7 @@ async def a_room(folder: Path, *, retained: str | None = None) -> AsyncIterator[
             if retained is not None:
                 broker.publish("room/1", retained, retain=True)
             try:
-                await asyncio.to_thread(gateway.start)
+                await asyncio.to_thread(gateway.begin)
                 yield Room(gateway, broker, desk, influx)
             finally:
                 gateway.close()
@@ -120,7 +120,7 @@ async def test_an_alarm_survives_a_kill_is_pushed_once_acknowledged_cleared_and_
         assert (alarm["condition"], alarm["acked"], alarm["value"]) == ("active", False, 1650.0)
 
         await asyncio.to_thread(room.gateway.kill)
-        await asyncio.to_thread(room.gateway.start)
+        await asyncio.to_thread(room.gateway.begin)
         room.say('{"co2": 1660}')
         await asyncio.sleep(3)
         assert len(room.desk.requests) == 1, "a restart is no second alarm"
@@ -131,7 +131,7 @@ async def test_an_alarm_survives_a_kill_is_pushed_once_acknowledged_cleared_and_
         assert (acked["acked"], acked["note"], acked["condition"]) == (True, "马上开窗", "active")
 
         await asyncio.to_thread(room.gateway.kill)
-        await asyncio.to_thread(room.gateway.start)
+        await asyncio.to_thread(room.gateway.begin)
         (still,) = await room.alarms("open")
         assert (still["acked"], still["acked_by"]) == (True, acked["acked_by"])
 
@@ -189,7 +189,7 @@ async def test_a_push_that_failed_is_sent_after_a_kill_under_the_same_id(tmp_pat
         room.say('{"pressed": true}')
         await room.pushed(1)
         await asyncio.to_thread(room.gateway.kill)
-        await asyncio.to_thread(room.gateway.start)
+        await asyncio.to_thread(room.gateway.begin)
         await room.pushed(3)
         ids = {request.headers["webhook-id"] for request in room.desk.requests}
         assert len(ids) == 1

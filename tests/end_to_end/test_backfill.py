@@ -59,8 +59,7 @@ async def test_a_day_from_a_devices_log_fills_the_history_and_tells_nobody(tmp_p
                 rules=RULES,
             )  # fmt: skip
             try:
-                await asyncio.to_thread(gateway.start)
-                await _connected(gateway)
+                await asyncio.to_thread(gateway.begin)
                 newest = int(time.time()) - 600  # old enough to be a log, and no state of now
                 log = {newest - 60 * n: STUFFY_PPM + n for n in range(MINUTES)}
                 messages = [json.dumps({"t": at, "co2": log[at]}) for at in sorted(log)]
@@ -129,8 +128,7 @@ async def test_a_log_that_comes_behind_what_is_new_is_history_too(tmp_path: Path
                 rules=ACTING,
             )  # fmt: skip
             try:
-                await asyncio.to_thread(gateway.start)
-                await _connected(gateway)
+                await asyncio.to_thread(gateway.begin)
                 await asyncio.to_thread(broker.publish, "ac/1", json.dumps({"on": True, "kw": 1.2}))
                 now = int(time.time())
                 await asyncio.to_thread(broker.publish, "log/1", json.dumps({"t": now, "co2": FRESH_PPM}))
@@ -172,11 +170,3 @@ def _times(gateway: Gateway) -> set[int]:
             "SELECT at FROM moments JOIN sources ON sources.id = source WHERE device = 'log-1'"
         )
         return {at for (at,) in rows}
-
-
-async def _connected(gateway: Gateway) -> None:
-    async with asyncio.timeout(20):
-        while not all(
-            line["connected"] for line in (await asyncio.to_thread(gateway.get, "/lines"))["items"]
-        ):
-            await asyncio.sleep(0.05)

@@ -83,8 +83,7 @@ async def test_what_is_stored_but_was_not_known_to_be_taken_is_stored_once(tmp_p
                 return {device: values for (device, _), values in gateway.stored().items()}
 
             try:
-                await asyncio.to_thread(gateway.start)
-                await until(lambda: bool(_line(gateway)["connected"]))
+                await asyncio.to_thread(gateway.begin)
                 await asyncio.to_thread(say, 1, 2)
                 await until(lambda: stored() == {"meter-1": [1, 2], "meter-2": [1, 2]})
                 way.holds = True
@@ -100,11 +99,6 @@ async def test_what_is_stored_but_was_not_known_to_be_taken_is_stored_once(tmp_p
                 await asyncio.to_thread(gateway.stop)
             finally:
                 await asyncio.to_thread(gateway.close)
-
-
-def _line(gateway: Gateway) -> dict[str, object]:
-    (line,) = gateway.get("/lines")["items"]
-    return dict(line)
 
 
 async def until(true: Callable[[], bool]) -> None:

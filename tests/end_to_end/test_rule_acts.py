@@ -152,7 +152,7 @@ async def known(gateway: Gateway) -> None:
 
 async def test_a_reading_moves_another_device_and_the_end_of_the_alarm_moves_it_back(folder: Path) -> None:
     async with school(folder) as (room, gateway):
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.begin)
         await known(gateway)
         room.co2 = 1800.0
         await until(lambda: states(gateway) == ["effective"])
@@ -176,24 +176,24 @@ async def test_a_reading_moves_another_device_and_the_end_of_the_alarm_moves_it_
 @pytest.mark.slow
 async def test_a_kill_while_it_is_on_the_wire_sends_no_second_time_and_undoes_once(folder: Path) -> None:
     async with school(folder) as (room, gateway):
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.begin)
         await known(gateway)
         room.server.faults["cooler"] = Fault(dead=True)  # it obeys, but its answers are lost
         room.co2 = 1800.0
         await until(lambda: room.writes == 1)
         await asyncio.to_thread(gateway.kill)
         room.server.faults.clear()
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.begin)
         await known(gateway)
         await until(lambda: states(gateway) == ["unknown"])
         await asyncio.sleep(1.0)
         assert room.writes == 1
         await asyncio.to_thread(gateway.kill)
         room.co2 = 900.0  # over while the gateway is down
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.begin)
         await until(lambda: states(gateway) == ["unknown", "confirmed"])
         await asyncio.to_thread(gateway.kill)
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.begin)
         await known(gateway)
         await asyncio.sleep(1.0)
         assert (room.on, room.writes) == (True, 2)
@@ -204,7 +204,7 @@ async def test_a_kill_while_it_is_on_the_wire_sends_no_second_time_and_undoes_on
 @pytest.mark.parametrize("pause_s", [0.0, 0.003, 0.01, 0.03])
 async def test_a_kill_right_after_the_decision_sends_at_most_once(folder: Path, pause_s: float) -> None:
     async with school(folder) as (room, gateway):
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.begin)
         await known(gateway)
         room.co2 = 1800.0
         async with asyncio.timeout(40):
@@ -212,7 +212,7 @@ async def test_a_kill_right_after_the_decision_sends_at_most_once(folder: Path, 
                 await asyncio.sleep(0)
         await asyncio.sleep(pause_s)
         await asyncio.to_thread(gateway.kill)
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.begin)
         await known(gateway)
         await until(lambda: states(gateway) in (["effective"], ["unknown"], ["confirmed"]))
         assert room.writes <= 1

@@ -116,7 +116,7 @@ async def a_school(folder: Path) -> AsyncIterator[School]:
             }  # fmt: skip
             gateway = Gateway(folder / "gateway", config, secrets={}, profiles={"room": PROFILE}, rules=RULES)
             try:
-                await asyncio.to_thread(gateway.start)
+                await asyncio.to_thread(gateway.begin)
                 yield School(gateway, broker, board)
             finally:
                 gateway.close()
@@ -131,7 +131,7 @@ async def test_a_press_sounds_the_siren_without_internet_and_a_kill_leaves_nothi
 
         await asyncio.to_thread(school.gateway.kill)
         school.board.switch(False)  # the board lost its power too
-        await asyncio.to_thread(school.gateway.start)
+        await asyncio.to_thread(school.gateway.begin)
         await school.until_sounding(True)
 
         await asyncio.to_thread(school.gateway.post, f"/alarms/{alarm['id']}/ack", {"note": "到场"})
@@ -142,7 +142,7 @@ async def test_a_press_sounds_the_siren_without_internet_and_a_kill_leaves_nothi
 
         await asyncio.to_thread(school.gateway.kill)
         school.board.switch(True)  # left on, whoever did it
-        await asyncio.to_thread(school.gateway.start)
+        await asyncio.to_thread(school.gateway.begin)
         await school.until_sounding(False)
         await asyncio.to_thread(school.gateway.stop)
 
@@ -173,7 +173,7 @@ async def test_silence_by_button_and_by_api_mutes_the_sound_and_not_the_alarm(tm
         assert len(open_alarms["items"]) == 1
 
         await asyncio.to_thread(school.gateway.kill)
-        await asyncio.to_thread(school.gateway.start)
+        await asyncio.to_thread(school.gateway.begin)
         await asyncio.sleep(2)
         assert not school.board.sounds, "silenced is silenced, also behind a restart"
         await asyncio.to_thread(school.gateway.stop)
@@ -187,6 +187,6 @@ async def test_a_clean_stop_in_the_middle_of_an_alarm_switches_the_siren_off(tmp
         await school.until_sounding(True)
         await asyncio.to_thread(school.gateway.stop)
         assert not school.board.sounds
-        await asyncio.to_thread(school.gateway.start)
+        await asyncio.to_thread(school.gateway.begin)
         await school.until_sounding(True)
         await asyncio.to_thread(school.gateway.stop)

@@ -93,7 +93,7 @@ async def test_five_hundred_alarms_in_ten_seconds_break_no_limit_and_the_emergen
             gateway = Gateway(
                 tmp_path / "gateway", config, secrets={"wecom": "k"}, profiles={"room": ROOM}, rules=RULES
             )
-            await asyncio.to_thread(gateway.start)
+            await asyncio.to_thread(gateway.begin)
             try:
                 before = await _storm(broker.port, provider)
                 async with asyncio.timeout(60):
@@ -168,7 +168,7 @@ async def a_bus(folder: Path) -> AsyncIterator[tuple[ModbusTcpServer, PushReceiv
             "notify": {"desk": [{"webhook": {"url": f"{desk.url}/hook"}}]},
         }
         gateway = Gateway(folder / "gateway", config, secrets={}, profiles={})
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.begin)
         try:
             yield server, desk, gateway
         finally:

@@ -93,6 +93,15 @@ class Gateway:
                     raise AssertionError(f"no answer: {self.log.read_text()[-3000:]}") from error
                 time.sleep(0.05)
 
+    def begin(self) -> None:
+        """Starts it and waits until its lines are connected: what is said to a broker before is lost."""
+        self.start()
+        until = time.monotonic() + START_S
+        while down := [line["id"] for line in self.get("/lines")["items"] if not line["connected"]]:
+            if time.monotonic() > until:
+                raise AssertionError(f"{', '.join(down)} not connected: {self.log.read_text()[-3000:]}")
+            time.sleep(0.05)
+
     def kill(self) -> None:
         """As a power cut: SIGKILL."""
         self._end(signal.SIGKILL)
@@ -110,9 +119,11 @@ class Gateway:
         return code
 
     def close(self) -> None:
-        """Whatever the test left running."""
+        """Ends what the test left running; where the test failed, pytest shows the log's end."""
         if self._process is not None:
             self.kill()
+        if self.log.is_file():
+            print(self.log.read_text(errors="replace")[-6000:])
 
     def cli(self, *arguments: str) -> str:
         """What a command of the command line prints; it must succeed."""
