@@ -139,23 +139,24 @@ class InfluxWriter:
             raise failure
 
     def _open(self) -> Any:
-        from influxdb_client.client.influxdb_client import InfluxDBClient
+        # Not InfluxDBClient, which loads 170 modules for queries, tasks and users beside it.
+        from influxdb_client._sync.api_client import ApiClient
+        from influxdb_client.configuration import Configuration
         from influxdb_client.service.write_service import WriteService
 
-        client = self._client = InfluxDBClient(
-            url=self._destination.url,
-            token=self._token,
-            org=self._destination.org,
-            timeout=(self._connect_ms, self._read_ms),
-            enable_gzip=False,
-            verify_ssl=True,
-            connection_pool_maxsize=1,
-            retries=False,
+        libraries: Any = ApiClient, Configuration, WriteService  # not annotated
+        client_of, configuration_of, service_of = libraries
+        configuration = configuration_of()
+        configuration.host = self._destination.url.removesuffix("/")
+        configuration.timeout = (self._connect_ms, self._read_ms)
+        configuration.verify_ssl = True
+        configuration.connection_pool_maxsize = 1
+        client = self._client = client_of(
+            configuration, "Authorization", f"Token {self._token}", retries=False
         )
-        self._pools = client.api_client.rest_client.pool_manager
+        self._pools = client.rest_client.pool_manager
         _record_sockets(self._pools, self._remember)
-        service: Any = WriteService  # the library is not annotated
-        return service(client.api_client)
+        return service_of(client)
 
     def _remember(self, connected: socket.socket | None) -> None:
         self._socket = connected

@@ -11,11 +11,14 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from cloud_sync.answers import explain
 from cloud_sync.settings import InfluxDestination
 from drivers.reading import Millis, Value
+
+if TYPE_CHECKING:
+    import httpx
 
 Tags = tuple[tuple[str, str], ...]
 """The tags of a series that have a value, sorted."""
@@ -78,13 +81,9 @@ class _Asking:
         self._bucket = destination.bucket
         self._org = destination.org
         self._url = destination.url
-        import httpx  # loaded by those who ask only
-
-        self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Token {token}"},
-            timeout=httpx.Timeout(60.0, connect=destination.connect_timeout.total_seconds()),
-            trust_env=False,
-        )
+        self._token = token
+        self._connect_s = destination.connect_timeout.total_seconds()
+        self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,12 +92,19 @@ class _Asking:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connection."""
-        await self._client.aclose()
+        """Closes the connection; the next question opens another."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
 
     async def _ask(self, path: str, **how: Any) -> str:
-        import httpx
+        import httpx  # loaded by those who ask only
 
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                headers={"Authorization": f"Token {self._token}"},
+                timeout=httpx.Timeout(60.0, connect=self._connect_s), trust_env=False,
+            )  # fmt: skip
         try:
             async with asyncio.timeout(_LIMIT_S):
                 answer = await self._client.post(f"{self._url}{path}", **how)

@@ -7,7 +7,7 @@ again: points overwrite themselves, so that the copy is exact and nothing is the
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple, Protocol
@@ -19,6 +19,8 @@ from cloud_sync.reader import Question, Reader, ReadFailed, Series, Sum
 from cloud_sync.writer import Writer
 from drivers.reading import Millis, Value
 
+READINGS, ALARMS, HOURLY = "readings", "alarms", "hourly"
+"""The streams that a school sends."""
 DAY: Millis = 86_400_000
 MOST_BYTES = 500_000
 
@@ -35,20 +37,32 @@ class Evidence(Protocol):
     """The school's side."""
 
     async def sums(self, since: Millis, until: Millis) -> Sequence[Holding] | None:
-        """By series and field; `None` when not all raw values of this time are kept."""
+        """By series and field; `None` when not all of this time is kept."""
         ...
 
-    def again(self, device: str, since: Millis, until: Millis) -> AsyncIterator[Sequence[Entry]]:
-        """What was sent of a device, as it was sent."""
+    def again(
+        self, series: Collection[Series], since: Millis, until: Millis
+    ) -> AsyncIterator[Sequence[Entry]]:
+        """What was sent of these series, as it was sent, and perhaps of others beside them."""
         ...
+
+
+class Stream(NamedTuple):
+    """One kind of what was sent, and the bucket that it went to."""
+
+    name: str
+    evidence: Evidence
+    reader: Reader
+    writer: Writer
 
 
 @dataclass(frozen=True, slots=True)
 class DayResult:
-    """One day (UTC) that was compared. `missing` values were lacking there in `differing` fields of
-    series; `resent` entries were sent again, and `still` so many fields differ. `surplus` fields hold more
-    there than here. `skipped` says why a day was not compared."""
+    """One day (UTC) of a stream that was compared. `missing` values were lacking there in `differing`
+    fields of series; `resent` entries were sent again, and `still` so many fields differ. `surplus` fields
+    hold more there than here. `skipped` says why a day was not compared."""
 
+    stream: str
     since: Millis
     fields: int = 0
     values: int = 0
@@ -84,15 +98,11 @@ class Reconciliation:
 
 
 class Reconciler:
-    """Compares one destination; `told` hears of each day when it is done."""
+    """Compares what went to one destination, stream by stream, day by day."""
 
-    def __init__(
-        self, school: str, evidence: Evidence, reader: Reader, writer: Writer, clock: Callable[[], Millis]
-    ) -> None:
+    def __init__(self, school: str, streams: Sequence[Stream], clock: Callable[[], Millis]) -> None:
         self._school = school
-        self._evidence = evidence
-        self._reader = reader
-        self._writer = writer
+        self._streams = tuple(streams)
         self._clock = clock
 
     async def run(
@@ -104,34 +114,55 @@ class Reconciler:
         random: Random | None = None,
         told: Callable[[DayResult], None] = lambda _: None,
     ) -> Reconciliation:
-        """Compares whole days (their first instants), the spot check first."""
+        """Compares whole days (their first instants) and tells each when it is done. Single points of the
+        stream of readings are read back first; a stream that cannot be asked does not end the others."""
         done: list[DayResult] = []
         spot = SpotCheck()
-        try:
-            if spots:
-                spot = await self._spots(spots, random or Random())  # noqa: S311  no secret
-            for since in days:
-                done.append(await self._day(since, mend))
-                told(done[-1])
-        except (ReadFailed, UploadError) as error:
-            return Reconciliation(self._clock(), tuple(done), spot, str(error))
-        return Reconciliation(self._clock(), tuple(done), spot)
+        failed: dict[str, str] = {}
+        for stream in self._streams:
+            one = _Comparison(self._school, stream, self._clock)
+            try:
+                if spots and stream.name == READINGS:
+                    spot = await one.spots(spots, random or Random())  # noqa: S311  no secret
+                for since in days:
+                    done.append(await one.day(since, mend))
+                    told(done[-1])
+            except (ReadFailed, UploadError) as error:
+                failed[stream.name] = str(error)
+        return Reconciliation(self._clock(), tuple(done), spot, _reason(failed, len(self._streams)))
 
-    async def _day(self, since: Millis, mend: bool) -> DayResult:
+
+def _reason(failed: Mapping[str, str], streams: int) -> str:
+    """Why streams could not be compared; said once where it is the same for all."""
+    reasons = set(failed.values())
+    if len(failed) == streams and len(reasons) == 1:
+        return reasons.pop()
+    return "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+
+
+class _Comparison:
+    """Of one stream."""
+
+    def __init__(self, school: str, stream: Stream, clock: Callable[[], Millis]) -> None:
+        self._school = school
+        self._name, self._evidence, self._reader, self._writer = stream
+        self._clock = clock
+
+    async def day(self, since: Millis, mend: bool) -> DayResult:
+        """One day, whose first instant it is; what differs is sent again with `mend`."""
         until = since + DAY
         holdings = await self._evidence.sums(since, until)
         if holdings is None:
-            return DayResult(since, skipped="not all raw values of this day are kept")
+            return DayResult(self._name, since, skipped="not all of this day is kept as it was sent")
         lacking, surplus = await self._differing(holdings, since, until)
         resent = 0
         still = len(lacking)
         if mend and lacking:
-            for device in sorted({dict(one.series.tags)["device"] for one, _ in lacking}):
-                async for entries in self._evidence.again(device, since, until):
-                    resent += await self._send(entries)
+            async for entries in self._evidence.again({one.series for one, _ in lacking}, since, until):
+                resent += await self._send(entries)
             still = len((await self._differing([one for one, _ in lacking], since, until))[0])
         return DayResult(
-            since, len(holdings), sum(one.sum.number for one in holdings), len(lacking),
+            self._name, since, len(holdings), sum(one.sum.number for one in holdings), len(lacking),
             sum(max(0, one.sum.number - there) for one, there in lacking), resent, still, surplus,
         )  # fmt: skip
 
@@ -174,17 +205,16 @@ class Reconciler:
             return await self._write(lines[:middle]) + await self._write(lines[middle:])
         return len(lines)
 
-    async def _spots(self, count: int, random: Random) -> SpotCheck:
+    async def spots(self, count: int, random: Random) -> SpotCheck:
         """Reads back single values of the last complete hour; what is not there is sent again."""
         until = self._clock() // 3_600_000 * 3_600_000
         since = until - 3_600_000
         holdings = await self._evidence.sums(since, until) or ()
         asked = wrong = 0
         for one in random.sample(list(holdings), min(count, len(holdings))):
-            device = dict(one.series.tags)["device"]
             candidates = [
                 entry
-                async for entries in self._evidence.again(device, since, until)
+                async for entries in self._evidence.again([one.series], since, until)
                 for entry in entries
                 if one.series.field in entry.fields
             ]

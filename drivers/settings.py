@@ -41,9 +41,10 @@ def millis(duration: timedelta) -> int:
 
 
 class Settings(BaseModel):
-    """A frozen model that refuses unknown keys and does not coerce types."""
+    """A frozen model that refuses unknown keys and does not coerce types. What checks it is built with
+    its first use: of a hundred models that are parts of others, few are ever read by themselves."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, defer_build=True)
 
 
 class SecretRef(Settings):

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drivers.line.arbiter import Arbiter
 from drivers.line.listener import Listener
@@ -26,6 +27,7 @@ from edge.acting import acting_of, actuator_of
 from edge.assembly import (
     arbiters_of,
     brokers_of,
+    daily_news,
     escalator_of,
     listeners_of,
     notice_writer,
@@ -60,7 +62,8 @@ from edge.pipeline.screen import Screening, screen_of
 from edge.pipeline.self_watch import Facts, SelfWatch, own_rules, with_gateway
 from edge.pipeline.sirens import Sirens
 from edge.self_report import OWN_SOURCE, SelfReport, of_devices
-from edge.status import Parts, Status
+from edge.status.gateway import Status
+from edge.status.parts import Parts
 from edge.store import actions, alarms, commands, findings, readings, registers
 from edge.store import sirens as siren_table
 from edge.store.accounts import SCHEMA as ACCOUNTS_SCHEMA
@@ -74,13 +77,15 @@ from edge.store.salvage import Order
 from edge.supervisor import Supervisor
 from edge.synchronised import must_wait, read_clock
 from edge.warmup import recall, warm_up
-from edge.web.app import create_app
 from edge.web.live import LiveHub
 from edge.web.server import WebServer
-from edge.web.services import About, Services
+from edge.web.services.gateway import About, Services
 from rules.alarm import Transition
 from rules.engine import Engine
 from rules.rehearsal import LATENESS_MS
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,6 +111,8 @@ DEMO_HASTE = 60.0
 STATUS_EVERY_S = 2.0
 CANCEL_AGAIN_S = 8.0
 DAMAGED_PAUSE_S = 0.5
+FIELD_FIRST_S = 0.3
+"""So long the start belongs to the lines; then what is large and can wait is loaded."""
 
 
 class Agent:
@@ -153,10 +160,8 @@ class Agent:
         field_lines: list[Arbiter | Listener] = [*arbiters, *listeners_of(configuration, collector, now)]
 
         # dashboard: bus -> latest -> hub
-        hub = LiveHub(now, lambda: configuration)
-        latest = Latest(
-            bus.subscribe("latest", limit=QUEUE_READINGS, overflow=Overflow.DROP_OLDEST), hub.readings
-        )
+        latest = Latest(bus.subscribe("latest", limit=QUEUE_READINGS, overflow=Overflow.DROP_OLDEST))
+        hub = LiveHub(now, lambda: configuration, latest.get)
         latest.restore(of_devices(await recall(store, brokers)) if loaded else ())
 
         # alarms: bus -> evaluator -> store -> notifier -> channels
@@ -184,7 +189,10 @@ class Agent:
             engine, alarm_store, notices, clock_watch.steady, partial(_told, notifier, back.sirens, news),
             notifier.hold, clock_watch.jumped, actuator,
         )  # fmt: skip
-        escalator = escalator_of(configuration, alarm_store, notices, notifier, latest)
+        escalator = escalator_of(
+            configuration, alarm_store, notices, notifier, latest,
+            daily_news(configuration, learner.kept, engine, stores.core).of,
+        )  # fmt: skip
         desk = AlarmDesk(alarm_store, evaluator, (*configuration.rules, *self_rules))
 
         async with asyncio.TaskGroup() as group:
@@ -194,7 +202,8 @@ class Agent:
                     started_at, now, field_lines, brokers, north, supervisor, bus, collector,
                     recorder, store, evaluator, notifier, latest, shortest_period(configuration),
                     archivist, stores, clock_watch,
-                    DeviceClocks(latest.reading, settings.site.timezone), configuration.stands_in_for,
+                    DeviceClocks(latest.reading, settings.site.timezone), back.dispatcher.unwritten,
+                    configuration.stands_in_for,
                 )
             )  # fmt: skip
             workbench = Workbench(configuration, arbiters, library_of(configuration))
@@ -214,20 +223,22 @@ class Agent:
                 sirens=back.sirens,
                 commissioning=workbench,
                 rules=engine,
-                lines=status.lines,
-                device_health=status.device,
+                lines=status.field.lines,
+                device_health=status.field.device,
                 sync=status.sync,
-                health=status.health,
-                metrics=status.metrics,
+                health=status.health.report,
+                metrics=status.metrics.families,
                 past=Hindsight(configuration.path, self._data),
             )
-            server = WebServer(create_app(services, hub, static_files()), hub, settings.web, self._data)
+            server = WebServer(
+                partial(_dashboard, services, hub), hub, settings.web, self._data, pause_s=FIELD_FIRST_S
+            )
             url = server.bind()
 
             tasks = [
                 supervisor.keep("recorder", recorder.run),
                 supervisor.keep("evaluator", evaluator.run),
-                supervisor.keep("latest", latest.run),
+                supervisor.keep("latest", partial(latest.run, hub.readings)),
                 supervisor.keep("notifier", notifier.run),
                 supervisor.keep("escalator", escalator.run),
                 supervisor.keep("collector", collector.run),
@@ -262,7 +273,7 @@ class Agent:
                         evaluator,
                         partial(
                             _facts,
-                            status.facts,
+                            status.health.facts,
                             back.facts,
                             actuator.facts,
                             CalendarWatch(configuration.calendar, settings.site.timezone, now).facts,
@@ -345,6 +356,13 @@ def _keep_house(supervisor: Supervisor, keeping: Housekeeping) -> list[asyncio.T
     ]
 
 
+def _dashboard(services: Services, hub: LiveHub) -> ASGIApp:
+    """The web application; loading it takes longer than all else."""
+    from edge.web.app import create_app
+
+    return create_app(services, hub, static_files())
+
+
 def static_files() -> Path | None:
     """The built dashboard, `None` where it was left out of the installation."""
     folder = Path(__file__).parent / "web" / "static"
@@ -382,7 +400,7 @@ async def _status_news(status: Status, hub: LiveHub) -> None:
     while True:
         await asyncio.sleep(STATUS_EVERY_S)
         if hub.clients:
-            for line in status.lines():
+            for line in status.field.lines():
                 hub.line(line)
             for destination in await status.sync():
                 hub.sync(destination)
@@ -393,7 +411,7 @@ async def _watchdog(notify: NotifySocket, status: Status) -> None:
     if notify.watchdog_s is None:
         return
     while True:
-        if status.data_moves():
+        if status.health.data_moves():
             notify.send("WATCHDOG=1")
         await asyncio.sleep(notify.watchdog_s / 3)
 

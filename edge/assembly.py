@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from drivers.line.arbiter import Arbiter, Attached
@@ -15,7 +16,6 @@ from drivers.line.listener import Listener, Speaker
 from drivers.line.schedule import Rank
 from drivers.line.settings import SerialLine, TcpLine
 from drivers.line.transport import transport_for
-from drivers.mqtt.broker import MqttBroker
 from drivers.mqtt.device import DeviceSlot
 from drivers.mqtt.profile import MqttProfile
 from drivers.mqtt.settings import MqttDevice, MqttLine
@@ -26,7 +26,9 @@ from edge import clock
 from edge.channels.route import Route
 from edge.config.configuration import Configuration
 from edge.config.secrets import resolve_secret
+from edge.finding_desk import FindingDesk
 from edge.pipeline.collector import Collector
+from edge.pipeline.daily_news import DailyNews, Titles
 from edge.pipeline.desk_watch import DeskWatch
 from edge.pipeline.dispatcher import Dispatcher
 from edge.pipeline.escalator import DailyWord, Escalator, Step
@@ -38,22 +40,29 @@ from edge.pipeline.sirens import Sirens, sirens_of
 from edge.store import alarms
 from edge.store.accounts import Accounts
 from edge.store.database import Database
+from edge.store.findings import FindingStore
 from edge.store.moments import Shape, Source
 from edge.supervisor import Supervisor
+from rules.engine import Engine
 from rules.rulebook import Rule
+
+if TYPE_CHECKING:
+    from drivers.mqtt.broker import MqttBroker
 
 _LOG = logging.getLogger(__name__)
 
 
 def sources(configuration: Configuration) -> list[Source]:
-    """The devices with their points, as the store files them."""
+    """The devices with their points, as the store files them; what devices of a model share is made once."""
+    models = {id(model.points): model.points for model in configuration.devices.values()}
+    shapes = {
+        model: tuple(Shape(point, spec.unit, spec.type) for point, spec in points.items())
+        for model, points in models.items()
+    }
     return [
-        Source(
-            device, model.kind, model.space, model.building,
-            tuple(Shape(point, spec.unit, spec.type) for point, spec in model.points.items()),
-        )
+        Source(device, model.kind, model.space, model.building, shapes[id(model.points)])
         for device, model in configuration.devices.items()
-    ]  # fmt: skip
+    ]
 
 
 def arbiters_of(configuration: Configuration, collector: Collector, now: clock.Clock) -> list[Arbiter]:
@@ -112,12 +121,14 @@ def brokers_of(configuration: Configuration, now: clock.Clock) -> list[MqttBroke
         ]
         password = resolve_secret(line.password, configuration.path.parent) if line.password else None
         if slots:
+            from drivers.mqtt.broker import MqttBroker  # with it paho, which no other line needs
+
             made.append(MqttBroker(line, slots, password, now, identity=configuration.settings.site.id))
     return made
 
 
-def notice_writer(configuration: Configuration, ways: Sequence[Route], own: Sequence[Rule]) -> NoticeWriter:
-    """Puts alarms into words for the configured desks; `own` are the rules on the gateway itself."""
+def place_names(configuration: Configuration) -> dict[str, str]:
+    """Spaces, devices and the site by their ids, as people call them."""
     settings = configuration.settings
     places = {space.id: space.name for space in settings.spaces}
     places |= {
@@ -125,11 +136,13 @@ def notice_writer(configuration: Configuration, ways: Sequence[Route], own: Sequ
         for name, model in configuration.devices.items()
     }
     places[settings.site.id] = settings.site.name
-    points = {
-        (device, point): spec
-        for device, model in configuration.devices.items()
-        for point, spec in model.points.items()
-    }
+    return places
+
+
+def notice_writer(configuration: Configuration, ways: Sequence[Route], own: Sequence[Rule]) -> NoticeWriter:
+    """Puts alarms into words for the configured desks; `own` are the rules on the gateway itself."""
+    settings, places = configuration.settings, place_names(configuration)
+    points = {device: model.points for device, model in configuration.devices.items()}
     texts = {
         rule.id: RuleTexts(rule.alarm.title.zh, rule.alarm.guide.zh)
         for rule in (*configuration.rules, *own)
@@ -146,8 +159,9 @@ def escalator_of(
     writer: NoticeWriter,
     notifier: Notifier,
     latest: Latest,
+    news: Callable[[Millis], Awaitable[str]],
 ) -> Escalator:
-    """Escalation and the daily word, as configured."""
+    """Escalation and the daily word, as configured; `news` is what a day had of findings and proposals."""
     settings = configuration.settings
     steps = {
         int(priority): [Step(millis(step.after), step.to) for step in steps]
@@ -159,9 +173,20 @@ def escalator_of(
         devices = {reading.device for reading in latest.get() if reading.quality is Quality.GOOD}
         return f"{len(devices)}/{len(configuration.devices)} 台设备有有效数据"
 
-    word = DailyWord(time.fromisoformat(beat.at), beat.to, summary) if beat else None
+    word = DailyWord(time.fromisoformat(beat.at), beat.to, summary, news) if beat else None
     zone = ZoneInfo(settings.site.timezone)
     return Escalator(store, writer, steps, word, zone, clock.now, notifier.wake)
+
+
+def daily_news(configuration: Configuration, kept: FindingStore, engine: Engine, core: Database) -> DailyNews:
+    """Findings and proposals of a day, as people call them."""
+    findings = FindingDesk(kept, engine, configuration.rules)
+    titles = Titles(
+        {rule.id: rule.title.zh for rule in configuration.rules},
+        place_names(configuration),
+        {name: spec.zh for name, spec in configuration.vocabulary.commands.items()},
+    )
+    return DailyNews(findings.between, core, titles)
 
 
 @dataclass(frozen=True, slots=True)

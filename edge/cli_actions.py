@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge.cli_accounts import DataOption
-from edge.cli_rules import ConfigOption, JsonOption
+from edge.cli_rule_files import ConfigOption, JsonOption
 from edge.service import DEFAULT_DATA
 
 if TYPE_CHECKING:

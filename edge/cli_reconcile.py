@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,13 @@ from edge.service import DEFAULT_DATA
 
 if TYPE_CHECKING:
     from cloud_sync.outbox import Entry
-    from cloud_sync.reconcile import DayResult, Reconciliation
+    from cloud_sync.reader import Reader
+    from cloud_sync.reconcile import DayResult, Evidence, Reconciliation
     from cloud_sync.settings import InfluxDestination
+    from cloud_sync.writer import Writer
+    from drivers.reading import Millis
+    from drivers.settings import SecretRef
     from edge.config.configuration import Configuration
-    from edge.store.evidence import StoreEvidence
     from edge.store.helper import Helper
 
 T = TypeVar("T")
@@ -36,8 +39,9 @@ def reconcile(
     spots: Annotated[int, typer.Option(min=0, max=1000, help="single points to read back")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
 ) -> None:
-    """Compares counts and sums by series and day, and sends again what differs; beside a running gateway
-    too. Exit 0 when everything is there, 1 when not, 2 when nothing may be read."""
+    """Compares counts and sums of alarms, readings and hourly figures by series and day, and sends again
+    what differs; beside a running gateway too. Exit 0 when everything is there, 1 when not, 2 when
+    nothing may be read."""
     from cloud_sync.settings import InfluxDestination
     from edge.config.load import ConfigError, load
     from edge.config.secrets import SecretError
@@ -89,46 +93,89 @@ async def _compare(
     from cloud_sync.registry import way
     from edge import clock
     from edge.config.secrets import resolve_secret
-    from edge.reconciliation import days_before
+    from edge.reconciliation import days_before, streams
     from edge.store.helper import Helper
 
-    folder = configuration.path.parent
-    assert destination.read_token is not None  # noqa: S101  # asked before
+    def secret(reference: SecretRef) -> str:
+        return resolve_secret(reference, configuration.path.parent)
+
     async with contextlib.AsyncExitStack() as stack:
+
+        def ends(one: InfluxDestination) -> tuple[Reader, Writer]:
+            assert one.read_token is not None  # noqa: S101  # asked before
+            asking, connection = reader(one, secret(one.read_token)), way(one, secret).connection
+            stack.push_async_callback(asking.aclose)
+            stack.push_async_callback(connection.aclose)
+            return asking, connection
+
         helper = Helper(data)
         stack.push_async_callback(helper.close)
-        asking = reader(destination, resolve_secret(destination.read_token, folder))
-        stack.push_async_callback(asking.aclose)
-        connection = way(destination, lambda reference: resolve_secret(reference, folder)).connection
-        stack.push_async_callback(connection.aclose)
-        evidence = _evidence(configuration, destination.id, data, helper)
-        school = configuration.settings.site.id
-        reconciler = Reconciler(school, evidence, asking, connection, clock.now)
+        site = configuration.settings.site
+        sent = _Files(data, helper, {"district": site.district, "school": site.id})
+        reconciler = Reconciler(site.id, streams(destination, sent, ends), clock.now)
         return await reconciler.run(days_before(clock.now(), days), mend=mend, spots=spots, told=told)
 
 
-def _evidence(configuration: Configuration, destination: str, data: Path, helper: Helper) -> StoreEvidence:
-    """From the files of a gateway that may be running."""
-    from edge.pipeline.clock_watch import marked
-    from edge.store import clock_segments, cursors
-    from edge.store.cursors import Held
-    from edge.store.evidence import StoreEvidence
+class _Files:
+    """What the files of a gateway, which may be running, say: `edge.reconciliation.Sent`."""
 
-    known = _read(data / "core.db", clock_segments.segments)
-    doubts = clock_segments.doubts(known, [one.moment for one in known])
+    def __init__(self, data: Path, helper: Helper, site_tags: Mapping[str, str]) -> None:
+        from edge.store import clock_segments
 
-    async def held() -> Held:
-        return _read(data / "telemetry.db", lambda c: cursors.held(c, destination))
+        self._core = data / "core.db"
+        self._telemetry = data / "telemetry.db"
+        self._helper = helper
+        self._site_tags = site_tags
+        known = _read(self._core, clock_segments.segments)
+        self._moment_doubts = clock_segments.doubts(known, [one.moment for one in known])
+        self._transition_doubts = clock_segments.doubts(known, [one.transition for one in known])
 
-    async def parked() -> Sequence[int]:
-        query = "SELECT entry FROM quarantine WHERE stream='readings' AND destination=?"
-        return _read(data / "core.db", lambda c: [row[0] for row in c.execute(query, (destination,))])
+    def alarms(self, destination: str) -> Evidence:
+        """See the protocol."""
+        from edge.pipeline.clock_watch import marked
+        from edge.store import alarm_outbox
+        from edge.store.evidence import AlarmEvidence
 
-    def as_sent(entry: Entry) -> Entry:
-        return marked(entry, doubts)
+        async def sent(since: Millis, until: Millis) -> Sequence[Entry]:
+            found = _read(
+                self._core, lambda c: alarm_outbox.sent_between(c, destination, self._site_tags, since, until)
+            )
+            return [marked(entry, self._transition_doubts) for entry in found]
 
-    site = configuration.settings.site
-    return StoreEvidence(helper, {"district": site.district, "school": site.id}, held, parked, as_sent)
+        return AlarmEvidence(sent)
+
+    def readings(self, destination: str) -> Evidence:
+        """See the protocol."""
+        from edge.pipeline.clock_watch import marked
+        from edge.store import cursors
+        from edge.store.cursors import Held
+        from edge.store.evidence import StoreEvidence
+
+        async def held() -> Held:
+            return _read(self._telemetry, lambda c: cursors.held(c, destination))
+
+        return StoreEvidence(
+            self._helper, self._site_tags, held, self._parked("readings", destination),
+            lambda entry: marked(entry, self._moment_doubts),
+        )  # fmt: skip
+
+    def hours(self, destination: str) -> Evidence:
+        """See the protocol."""
+        from edge.store import hourly
+        from edge.store.evidence import HourlyEvidence
+
+        async def position() -> int:
+            return _read(self._telemetry, lambda c: hourly.position(c, destination))
+
+        return HourlyEvidence(self._helper, self._site_tags, position, self._parked("hourly", destination))
+
+    def _parked(self, stream: str, destination: str) -> Callable[[], Awaitable[Sequence[int]]]:
+        query = "SELECT entry FROM quarantine WHERE stream=? AND destination=?"
+
+        async def parked() -> Sequence[int]:
+            return _read(self._core, lambda c: [row[0] for row in c.execute(query, (stream, destination))])
+
+        return parked
 
 
 def _read(path: Path, look: Callable[[sqlite3.Connection], T]) -> T:
@@ -144,7 +191,7 @@ def _shown(day: DayResult) -> None:
     """One line for each day as it is done."""
     date = datetime.fromtimestamp(day.since / 1000, UTC).date()
     if day.skipped:
-        typer.echo(f"  {date}  not compared: {day.skipped}")
+        typer.echo(f"  {date}  {day.stream}: not compared: {day.skipped}")
         return
     parts = [f"{day.fields} series, {day.values} values"]
     if day.differing:
@@ -155,7 +202,7 @@ def _shown(day: DayResult) -> None:
         parts.append(f"{day.still} series differ")
     if day.surplus:
         parts.append(f"{day.surplus} series hold more at the district")
-    typer.echo(f"  {date}  {'; '.join(parts) if len(parts) > 1 else parts[0] + '; the same'}")
+    typer.echo(f"  {date}  {day.stream}: {'; '.join(parts) if len(parts) > 1 else parts[0] + '; the same'}")
 
 
 def _summary(found: Reconciliation) -> str:

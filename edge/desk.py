@@ -8,9 +8,11 @@ from drivers.reading import Millis
 from edge.pipeline.evaluator import Evaluator
 from edge.store.alarms import AlarmStore, Push
 from edge.store.readings import ReadingStore
-from edge.web.services import Aggregate, AlarmRecord, Delivery, NotAllowed, Sample, Text, UnknownAlarm
+from edge.web.services.alarms import AlarmRecord, Delivery, NotAllowed, UnknownAlarm
+from edge.web.services.history import Aggregate, Sample
+from edge.web.services.texts import Text
 from rules.alarm import AlarmState, Condition
-from rules.engine import NotShelvable, NotTakenOut, Outage
+from rules.aside import NotShelvable, NotTakenOut, Outage
 from rules.report import AlarmReport, report
 from rules.rulebook import Rule
 from rules.text import Text as RuleText
@@ -21,7 +23,7 @@ IN_MEMORY = "this stands in memory only: the storage has failed, a restart would
 
 
 class StoredHistory:
-    """`edge.web.services.History` over the reading store."""
+    """`edge.web.services.history.History` over the reading store."""
 
     def __init__(self, store: ReadingStore) -> None:
         self._store = store
@@ -44,7 +46,7 @@ class StoredHistory:
 
 
 class AlarmDesk:
-    """`edge.web.services.Alarms`: occurrences with their rule's texts and their pushes."""
+    """`edge.web.services.alarms.Alarms`: occurrences with their rule's texts and their pushes."""
 
     def __init__(self, store: AlarmStore, evaluator: Evaluator, rules: Sequence[Rule]) -> None:
         self._store = store

@@ -13,7 +13,7 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 
 from drivers.reading import Millis
-from edge.web.services import NoHindsight
+from edge.web.services.rules import NoHindsight
 
 LIMIT_S = 30.0
 """An answer that takes longer is given up with its process."""
@@ -22,7 +22,7 @@ NO_SUCH = 2
 
 
 class Hindsight:
-    """`edge.web.services.Past` over a data folder; one question at a time."""
+    """`edge.web.services.rules.Past` over a data folder; one question at a time."""
 
     def __init__(self, config: Path, data: Path) -> None:
         self._config = config

@@ -8,22 +8,25 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from cloud_sync.outbox import Outbox
+from cloud_sync.outbox import Entry, Outbox
+from cloud_sync.reader import Reader, reader
 from cloud_sync.reconcile import Reconciler
 from cloud_sync.registry import Way, way
 from cloud_sync.settings import AnyDestination, InfluxDestination
 from cloud_sync.uploader import Uploader
+from cloud_sync.writer import Writer
 from drivers.reading import Millis
 from drivers.settings import SecretRef
 from edge import clock
 from edge.config.configuration import Configuration
 from edge.config.secrets import SecretError, resolve_secret
 from edge.pipeline.clock_watch import ClockWatch, HeldOutbox, marked
-from edge.reconciliation import Nightly
+from edge.reconciliation import Nightly, streams
 from edge.stand_in_count import StandInCount
-from edge.store import cursors
-from edge.store.alarms import AlarmOutbox, Quarantine
-from edge.store.evidence import StoreEvidence
+from edge.store import alarm_outbox, cursors, hourly
+from edge.store.alarm_outbox import AlarmOutbox
+from edge.store.alarms import Quarantine
+from edge.store.evidence import AlarmEvidence, HourlyEvidence, StoreEvidence
 from edge.store.folder import DataFolder
 from edge.store.helper import Helper
 from edge.store.hourly import HourlyOutbox
@@ -69,9 +72,9 @@ def northbound(
     return Northbound(
         [made.uploader(one, made.outboxes) for one in destinations],
         {
-            one.id: made.uploader(hourly, [made.hourly])
+            one.id: made.uploader(of_hours, [made.hourly])
             for one in destinations
-            if isinstance(one, InfluxDestination) and (hourly := one.hourly) is not None
+            if isinstance(one, InfluxDestination) and (of_hours := one.hourly) is not None
         },
         {one.id: made.nightly(one) for one in destinations if isinstance(one, InfluxDestination)},
         made.quarantine,
@@ -119,18 +122,19 @@ class _Maker:
     def nightly(self, destination: InfluxDestination) -> Nightly:
         """One destination's comparison."""
         site = self._configuration.settings.site
-        zone = ZoneInfo(site.timezone)
         reconciler = None
         if destination.read_token is not None:
-            from cloud_sync.reader import reader
+            reconciler = Reconciler(site.id, streams(destination, self, self._ends), clock.now)
+        return Nightly(destination.id, site.id, ZoneInfo(site.timezone), reconciler, clock.now)
 
-            asking = reader(destination, self._secret(destination.read_token))
-            self._exit.push_async_callback(asking.aclose)
-            writer = self._way(destination).connection
-            reconciler = Reconciler(site.id, self._evidence(destination.id), asking, writer, clock.now)
-        return Nightly(destination.id, site.id, zone, reconciler, clock.now)
+    def _ends(self, destination: InfluxDestination) -> tuple[Reader, Writer]:
+        assert destination.read_token is not None  # noqa: S101  asked before
+        asking = reader(destination, self._secret(destination.read_token))
+        self._exit.push_async_callback(asking.aclose)
+        return asking, self._way(destination).connection
 
-    def _evidence(self, destination: str) -> StoreEvidence:
+    def readings(self, destination: str) -> StoreEvidence:
+        """See `edge.reconciliation.Sent`."""
         return StoreEvidence(
             self._helper,
             self._tags,
@@ -138,6 +142,26 @@ class _Maker:
             lambda: self.quarantine.entries("readings", destination),
             lambda entry: marked(entry, self._clock_watch.moment_doubts()),
         )
+
+    def hours(self, destination: str) -> HourlyEvidence:
+        """See `edge.reconciliation.Sent`."""
+        return HourlyEvidence(
+            self._helper,
+            self._tags,
+            lambda: self._stores.telemetry.read(lambda c: hourly.position(c, destination)),
+            lambda: self.quarantine.entries("hourly", destination),
+        )
+
+    def alarms(self, destination: str) -> AlarmEvidence:
+        """See `edge.reconciliation.Sent`."""
+
+        async def sent(since: Millis, until: Millis) -> Sequence[Entry]:
+            found = await self._stores.core.read(
+                lambda c: alarm_outbox.sent_between(c, destination, self._tags, since, until)
+            )
+            return [marked(entry, self._clock_watch.transition_doubts()) for entry in found]
+
+        return AlarmEvidence(sent)
 
     def _way(self, destination: AnyDestination) -> Way:
         try:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from drivers.reading import Batch, Reading, Value
 from edge.config.gateway_points import GATEWAY, POINTS
-from edge.status import Parts, Status
+from edge.status.gateway import Status
+from edge.status.parts import Parts
 from edge.store.database import free_bytes
 from edge.store.moments import Shape, Source
 
@@ -52,7 +53,7 @@ class SelfReport:
 async def figures_of(status: Status) -> Mapping[str, Value]:
     """All figures that are known now."""
     parts = status.parts
-    lines, counters = status.lines(), status.counters()
+    lines, counters = status.field.lines(), status.field.counters()
     full = parts.archivist.occupancy
     found: dict[str, float | None] = {
         "uptime": (parts.clock() - parts.started_at) / 1000,
@@ -82,7 +83,7 @@ async def figures_of(status: Status) -> Mapping[str, Value]:
         **numbers,
         **await _sync_figures(status, parts),
         "clock": parts.clock_watch.state.value,
-        "store_failed": bool(status.facts()["storage_failed"]),
+        "store_failed": bool(status.health.facts()["storage_failed"]),
     }
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.lean import lean_httpx, lean_influxdb_client
+from edge.lean import lean
 
 if TYPE_CHECKING:
     from edge.config.configuration import Configuration
@@ -41,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="log every frame in hex")
     parser.add_argument("--demo", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    gc.set_threshold(*SELDOM)
+    _few_arenas()
+    lean()
     from edge.store.backup import InUse
 
     log_to_stderr(verbose=options.verbose)
@@ -71,6 +74,9 @@ def log_to_stderr(*, verbose: bool = False) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+SELDOM = 20_000, 20, 50
+"""How seldom the garbage collector looks: each tick makes thousands of readings and none of them is ever
+in a cycle, nor is what is loaded at the start, a tenth of whose time it would take."""
 SETTLED_S = 5.0
 TIDY_S = 600.0
 _LIBC = ctypes.CDLL(None)
@@ -85,11 +91,9 @@ def _few_arenas() -> None:
 
 
 def _settle_memory() -> None:
-    """Takes what was built at the start out of the garbage collector's sight, and lets it look
-    less often: each tick makes thousands of readings, and none of them is ever in a cycle."""
+    """Takes what was built at the start out of the garbage collector's sight."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
     _give_back()
 
 
@@ -109,11 +113,6 @@ def _give_back() -> None:
 
 
 def _serve(config: Path, data: Path, demo: bool) -> None:
-    _few_arenas()
-    # influxdb-client loads numpy where it finds it: 25 MB for nothing, see edge/store/helper.py
-    sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
-    lean_influxdb_client()
-    lean_httpx()
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(_run(config, data, demo))
 

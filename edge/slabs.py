@@ -266,7 +266,7 @@ class Slabs:
         with Snapshot(self._data) as snapshot:
             place = snapshot.batch_behind(behind, self._since, self._until)
             if place is not None:
-                blocks = snapshot.blocks_in(*place, self._since, self._until, self._indexes)
+                blocks = list(snapshot.blocks_in(*place, self._since, self._until, self._indexes))
                 self.damaged += snapshot.damaged
                 last = max((int(one.block.received[-1]) for one in blocks), default=self._since)
                 return blocks, place[0], last

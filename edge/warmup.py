@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from drivers.mqtt.broker import MqttBroker
 from drivers.reading import Millis, Quality, Reading
 from edge.store.readings import ReadingStore
 from rules.engine import Engine
+
+if TYPE_CHECKING:
+    from drivers.mqtt.broker import MqttBroker
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from drivers.vocabulary import CommandSpec
 from rules.action import OVERRIDE, TAG, Placed, Verify
 from rules.binding import Instance, bind
 from rules.comparison import comparison, resolve
-from rules.engine import parameters
+from rules.meaning import parameters
 from rules.plan import Target
 from rules.rulebook import Rule, RuleFault
 from rules.site import SiteInfo

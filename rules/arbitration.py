@@ -11,18 +11,16 @@ Pure and deterministic: it is told transitions in the order they happen, and tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from drivers.reading import Millis, Value
 from drivers.settings import millis
-from rules import intent as levers_of
 from rules.action import OVERRIDE, After
 from rules.alarm import AlarmState, Change, Transition
 from rules.intent import Act, ActKind, Intent, Lever
+from rules.levers import Levers, Present
 from rules.plan import Equipment, Equipments, Equipped, Plan, Proposal, Target
 from rules.verbs import value_of
 
@@ -32,13 +30,6 @@ PROPOSAL_MS: Millis = 900_000
 """A proposal waits so long for a person."""
 LATE_MS: Millis = 120_000
 """An alarm about what was longer ago than this moves nothing."""
-
-
-class Seen(NamedTuple):
-    """A point's newest good value and when it was measured."""
-
-    value: Value | None
-    at: Millis | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +44,6 @@ class Standing:
     proposal_ms: Millis = PROPOSAL_MS
 
 
-def lever_key(device: str, point: str, shadow: bool) -> str:
-    """The name of a lever in the store."""
-    return f"{device}.{point}{'~' if shadow else ''}"
-
-
 class Arbiter:
     """All levers and plans of a site."""
 
@@ -65,28 +51,32 @@ class Arbiter:
         self,
         equipment: Equipments,
         zone: ZoneInfo,
-        present: Callable[[str, str, Millis], Seen],
+        present: Present,
         start: Standing | None = None,
     ) -> None:
         start = start or Standing()
         self._equipment = equipment
-        self._zone = zone
-        self._present = present
         self._override_ms = start.override_ms
         self._proposal_ms = start.proposal_ms
         self._now: Millis = 0
         self._out: list[Act] = []
         self._touched: set[str] = set()
-        self._held: dict[str, set[tuple[str, str]]] = {}
         self.changed: set[str] = set()
         """Occurrences of plans and keys of levers that changed since somebody cleared this."""
         self._points: frozenset[Target] = frozenset()
         self.armed = start.armed
         self.plans: dict[str, Plan] = {plan.occurrence: plan for plan in start.plans}
-        self.levers: dict[str, Lever] = {}
-        for lever in start.levers:
-            self._keep(lever)
+        self._levers = Levers(start.levers, present, zone, self.changed, self._touched)
         self.changed.clear()
+
+    @property
+    def levers(self) -> Mapping[str, Lever]:
+        """All points that anything was wanted of, by `levers.lever_key`."""
+        return self._levers.by_key
+
+    def standing(self, occurrence: str) -> list[tuple[Lever, Intent]]:
+        """What an occurrence wants now, by point."""
+        return self._levers.standing(occurrence)
 
     # -- what comes in
 
@@ -139,9 +129,7 @@ class Arbiter:
             return False
         self.tick(at)
         until = max(self._now, at) + self._override_ms
-        for shadow in (False, True):
-            lever = self._lever(device, point, shadow)
-            self._keep(levers_of.take_over(lever, value, who, at, until))
+        self._levers.take_over(device, point, value, who, at, until)
         return True
 
     def confirm(self, intent: str, who: str, at: Millis) -> bool:
@@ -153,8 +141,9 @@ class Arbiter:
         plan, proposal = found
         self._drop(plan, proposal)
         wish = self._dated(replace(proposal.intent, person=who), max(self._now, at))
-        lever = self._lever(wish.device, wish.point, shadow=False)
-        self._place(replace(lever, lease_until=0, lease_by=""), wish)  # this person's word is the newest
+        lever = self._levers.at(wish.device, wish.point, shadow=False)
+        # This person's word is the newest.
+        self._levers.place(replace(lever, lease_until=0, lease_by=""), wish, self._now)
         self._run(at)
         return True
 
@@ -188,16 +177,7 @@ class Arbiter:
                     leaving=tuple((when + step, one) for when, one in plan.leaving),
                 )
             )
-        for lever in list(self.levers.values()):
-            self._keep(
-                replace(
-                    lever,
-                    standing=tuple(_moved(one, step) for one in lever.standing),
-                    last_at=None if lever.last_at is None else lever.last_at + step,
-                    held_until=lever.held_until + step if lever.held_until else 0,
-                    lease_until=lever.lease_until + step if lever.lease_until else 0,
-                )
-            )
+        self._levers.shift(step)
 
     # -- what comes out
 
@@ -251,7 +231,7 @@ class Arbiter:
             if intent.id in gone or intent.undo == "after" or (intent.undo == "on_reset" and not reset):
                 continue
             if intent.undo == "never":
-                self._keep(levers_of.withdraw(lever, intent, restore=False))
+                self._levers.withdraw(lever, intent, restore=False)
             else:
                 going.append(intent)
         turns = sorted({one.number for one in going if one.staged}, reverse=plan.reverse)
@@ -273,18 +253,12 @@ class Arbiter:
         stirred = {key for key in self._touched if key in self.levers}
         stirred |= {key for key, lever in self.levers.items() if _is_due(lever.due(at - 1), at)}
         for key in sorted(stirred):
-            self._expire(self.levers[key], at)
+            self._out.extend(self._levers.settle(self.levers[key], at))
         for occurrence in sorted(touched | set(due) | {name for name in self._touched if name in self.plans}):
-            if self.plans[occurrence].empty and not self._held.get(occurrence):
+            if self.plans[occurrence].empty and not self._levers.holds(occurrence):
                 del self.plans[occurrence]
                 self.changed.add(occurrence)
         self._touched.clear()
-
-    def _expire(self, lever: Lever, at: Millis) -> None:
-        for intent in lever.standing:
-            if intent.until is not None and intent.until <= at:
-                lever = levers_of.withdraw(lever, intent, restore=True)
-        self._settle(lever, at)
 
     def _advance(self, plan: Plan, at: Millis) -> None:
         for number, when in plan.waiting:
@@ -294,7 +268,7 @@ class Arbiter:
             if when <= at:
                 for lever, intent in self.standing(plan.occurrence):
                     if intent.id == name:
-                        self._keep(levers_of.withdraw(lever, intent, restore=True))
+                        self._levers.withdraw(lever, intent, restore=True)
         over = [one for one in plan.proposals if one.expires_at <= at]
         for one in over:
             self._say(ActKind.EXPIRED, at, one.intent, "nobody confirmed it")
@@ -330,7 +304,7 @@ class Arbiter:
         """One action on one point: said, proposed, or placed."""
         mode = one.placed.action.mode
         shadow = mode == "auto" and self.armed is not None and intent.rule not in self.armed
-        lever = self._lever(intent.device, intent.point, shadow)
+        lever = self._levers.at(intent.device, intent.point, shadow=shadow)
         if mode == "advise":
             self._say(ActKind.ADVISED, at, intent)
         elif OVERRIDE in intent.unless and lever.lease_until > at:
@@ -340,14 +314,15 @@ class Arbiter:
             self._out.append(Act(ActKind.PROPOSED, at, intent, intent.value, expires_at=expires_at))
             return Proposal(intent, expires_at)
         else:
-            self._place(lever, intent)
+            self._levers.place(lever, intent, self._now)
         return None
 
     def _intent(self, plan: Plan, one: Equipped, target: Target, at: Millis) -> Intent | None:
         """What an action wants of one point; None, and said so, where that cannot be told."""
         action = one.placed.action
-        lever = self._lever(target.device, target.point, shadow=False)
-        base = lever.found if lever.standing and lever.found is not None else self._now_at(lever)
+        lever = self._levers.at(target.device, target.point, shadow=False)
+        found = lever.found if lever.standing else None
+        base = self._levers.holding(lever, self._now) if found is None else found
         value = value_of(one.verb, action.args, base)
         undo = "after" if isinstance(action.undo, After) else action.undo
         number = one.placed.number
@@ -380,57 +355,10 @@ class Arbiter:
     def _drop(self, plan: Plan, proposal: Proposal) -> None:
         self._note(replace(plan, proposals=tuple(one for one in plan.proposals if one is not proposal)))
 
-    # -- levers
-
-    def standing(self, occurrence: str) -> list[tuple[Lever, Intent]]:
-        """What an occurrence wants now, by point."""
-        held = sorted(self._held.get(occurrence, ()))
-        return [
-            (self.levers[key], one)
-            for key, name in held
-            for one in self.levers[key].standing
-            if one.id == name
-        ]
-
     def _withdraw(self, intent: Intent, *, shadow: bool, at: Millis, why: str) -> None:
-        lever = self._lever(intent.device, intent.point, shadow)
+        lever = self._levers.at(intent.device, intent.point, shadow=shadow)
         self._say(ActKind.WITHDRAWN, at, intent, why)
-        self._keep(levers_of.withdraw(lever, intent, restore=intent.undo != "never"))
-
-    def _place(self, lever: Lever, intent: Intent) -> None:
-        self._keep(levers_of.place(lever, intent, self._now_at(lever)))
-
-    def _settle(self, lever: Lever, at: Millis) -> None:
-        day = datetime.fromtimestamp(at / 1000, self._zone).toordinal()
-        settled, said = levers_of.settle(lever, at, self._now_at(lever), day)
-        self._out.extend(said)
-        self._keep(settled)
-
-    def _now_at(self, lever: Lever) -> Value | None:
-        """What a point holds: as read, unless something was ordered since it was read."""
-        seen = self._present(lever.device, lever.point, self._now)
-        if lever.last_at is not None and (seen.at is None or seen.at < lever.last_at) and not lever.shadow:
-            return lever.last
-        return seen.value
-
-    def _lever(self, device: str, point: str, shadow: bool) -> Lever:
-        return self.levers.get(lever_key(device, point, shadow)) or Lever(device, point, shadow)
-
-    def _keep(self, lever: Lever) -> None:
-        key = lever_key(lever.device, lever.point, lever.shadow)
-        before = self.levers.get(key)
-        if before == lever:
-            return
-        self.levers[key] = lever
-        self.changed.add(key)
-        self._touched.add(key)
-        if before is not None and before.standing == lever.standing:
-            return
-        for one in before.standing if before is not None else ():
-            self._held[one.occurrence].discard((key, one.id))
-            self._touched.add(one.occurrence)
-        for one in lever.standing:
-            self._held.setdefault(one.occurrence, set()).add((key, one.id))
+        self._levers.withdraw(lever, intent, restore=intent.undo != "never")
 
     def _note(self, plan: Plan) -> None:
         if self.plans.get(plan.occurrence) != plan:
@@ -440,12 +368,6 @@ class Arbiter:
 
     def _say(self, kind: ActKind, at: Millis, intent: Intent, detail: str = "") -> None:
         self._out.append(Act(kind, at, intent, intent.value, detail=detail))
-
-
-def _moved(intent: Intent, step: Millis) -> Intent:
-    return replace(
-        intent, since=intent.since + step, until=None if intent.until is None else intent.until + step
-    )
 
 
 def _is_due(due: Millis | None, at: Millis) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from drivers.reading import Millis, Value
 from rules.agenda import Agenda
-from rules.cell import Cell, Description, Owner
+from rules.cell import Cell, Description
 from rules.slot import Span
 from rules.timetable import Schedule
-from rules.track import Track
+from rules.track import Owner, Track
 from rules.truth import Truth
 
 

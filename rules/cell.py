@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from drivers.reading import Millis, Value
 from rules.comparison import Compare
 from rules.run import Run
-from rules.track import Track, Watch
+from rules.track import Owner, Track, Watch
 from rules.tree import DOWNWARD, UPWARD, Agg, Operand
 from rules.truth import Truth
 from rules.window import Window
@@ -19,20 +18,6 @@ Probe = Callable[[Millis], Value | None]
 Reach = Callable[[Run], Sequence[Value] | None]
 """Values that a comparison must agree on to agree on all that a probe gives during a run; None when
 that cannot be told."""
-
-
-class Owner(Protocol):
-    """Who is told of changes."""
-
-    cells: tuple[Cell, ...]
-
-    def wake(self) -> None:
-        """A leaf's truth changed, or must be looked at again."""
-        ...
-
-    def doubt(self) -> None:
-        """A leaf's truth was changed by news that is no edge."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drivers.reading import Millis
 from rules.agenda import Agenda
-from rules.cell import Owner
+from rules.track import Owner
 from rules.truth import Judge, Truth
 
 

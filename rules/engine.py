@@ -9,12 +9,8 @@ Rules must have passed `rules.check.check_rule` for the same site.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from drivers.reading import Millis, Origin, Reading
 from rules import explanation, lifecycle
@@ -22,41 +18,24 @@ from rules.agenda import NEVER, Agenda
 from rules.alarm import AlarmState, Transition
 from rules.announcer import Announcer
 from rules.arbitration import LATE_MS, Standing
+from rules.aside import NotTakenOut, Outage, check_outage, check_shelf, outages_of
 from rules.baseline import Baseline, BaselineKey
-from rules.binding import Coverage, Instance, Unbound, bind
+from rules.binding import Coverage
 from rules.explanation import Explanation
 from rules.finding import Finding
 from rules.hands import Hands
 from rules.monitor import Monitor
 from rules.network import Network
+from rules.roster import Roster
 from rules.rulebook import Rule
 from rules.site import SiteInfo
 from rules.stretch import Passage, Stretch
-from rules.timetable import Calendar, Schedule
+from rules.timetable import Calendar
 from rules.track import Counts
 from rules.yardstick import Lesson
 
-MAX_SHELF_MS = 7 * 86_400_000
-MAX_OUT_MS = 30 * 86_400_000
 STEP_BACK_MS = 60_000
 """A call dated further back than this means that the clock was stepped, not that it was late."""
-
-
-class NotShelvable(ValueError):
-    """This alarm is not put aside; the message says why."""
-
-
-class Outage(NamedTuple):
-    """A device that somebody works on: by which order, who said so, until when."""
-
-    device: str
-    order: str
-    by: str
-    until: Millis
-
-
-class NotTakenOut(ValueError):
-    """This device is not taken out of service; the message says why."""
 
 
 class Engine:
@@ -86,22 +65,21 @@ class Engine:
         self.counts = Counts()
         self._agenda = Agenda()
         self._network = Network(self._agenda, site, calendar)
-        self._passage = Passage(self._network)
+        self._points = self._network.points
+        self._passage = Passage(self._points)
         self._announcer = Announcer(self._agenda, site)
         self.hands = Hands(self._agenda, self._network, self._announcer, site, acting or Standing())
-        self._monitors: dict[tuple[str, str], Monitor] = {}
         self._woken: list[Monitor] = []
         self._out: list[Transition] = []
         self._now: Millis | None = None
-        self._coverage: list[Coverage] = []
-        self._shifts: dict[str, _Shift] = {}
-        self._orphans: list[AlarmState] = []
-        zone = ZoneInfo(site.timezone)
-        earlier = {(state.rule, state.scope): state for state in states}
-        self._book = tuple(rules)
-        for rule in rules:
-            self._admit(rule, site, calendar or Calendar(), zone, earlier)
-        self._orphans.extend(earlier.values())
+        roster = Roster(
+            rules, site, calendar or Calendar(), states, self._agenda, self._network, self.hands,
+            self._woken, self._out,
+        )  # fmt: skip
+        self._monitors = roster.monitors
+        self._coverage = roster.coverage
+        self._shifts = roster.shifts
+        self._orphans = roster.orphans
 
     # -- what comes in
 
@@ -110,8 +88,8 @@ class Engine:
         lateness, happens too, at its own time."""
         self._begin(at)
         late = self._lateness
-        agenda, tracks, counts = self._agenda, self._network.tracks, self.counts
-        presences = self._network.presences
+        agenda, tracks, counts = self._agenda, self._points.tracks, self.counts
+        presences = self._points.presences
         for reading in readings:
             arrived = reading.received_at
             if agenda.due < arrived:  # seldom, and then as far as nothing older can come
@@ -152,13 +130,13 @@ class Engine:
         for cell in (cell for monitor in monitors for cell in monitor.cells):
             cell.held = False
         for reading in readings:
-            presence = self._network.presences.get(reading.device)
+            presence = self._points.presences.get(reading.device)
             if presence is not None:
                 presence.hear(reading)
-            track = self._network.tracks.get((reading.device, reading.point))
+            track = self._points.tracks.get((reading.device, reading.point))
             if track is not None:
                 track.take(reading, at, self.counts)
-        self._network.catch_up(at)
+        self._points.catch_up(at)
         self._woken.clear()
         for monitor in monitors:
             monitor.reconcile(at)
@@ -179,12 +157,12 @@ class Engine:
 
     def watched(self) -> Collection[tuple[str, str]]:
         """The points that rules look at: (device, point); `online` stands for anything of a device."""
-        return self._network.tracks.keys()
+        return self._points.tracks.keys()
 
     def watched_by(self, rule: str, scope: str) -> Collection[tuple[str, str]]:
         """Those that one instance looks at; KeyError for an unknown one."""
         monitor = self._monitors[rule, scope]
-        tracks = self._network.tracks.items()
+        tracks = self._points.tracks.items()
         return [key for key, track in tracks if any(cell.owner is monitor for cell in track.cells)]
 
     def lookback(self) -> dict[tuple[str, str], Millis]:
@@ -234,12 +212,7 @@ class Engine:
     ) -> list[Transition]:
         """Puts an alarm aside until then. NotShelvable says why not; KeyError for an unknown instance."""
         monitor = self._monitors[rule, scope]
-        if monitor.rule.priority == 1 or not monitor.rule.shelvable:
-            raise NotShelvable("this alarm may not be shelved: it guards lives, or its rule says so")
-        if not reason.strip():
-            raise NotShelvable("an alarm is shelved for a reason: say it")
-        if not at < until <= at + MAX_SHELF_MS:
-            raise NotShelvable("an alarm is shelved for at most seven days, until a time still to come")
+        check_shelf(monitor.rule, reason, until, at)
         return self._acted(monitor.commit(lifecycle.shelve(monitor.state, user, reason, until, at)))
 
     def unshelve(self, rule: str, scope: str, at: Millis) -> list[Transition]:
@@ -252,12 +225,7 @@ class Engine:
     ) -> list[Transition]:
         """Somebody works on a device until then, by a work order: what only it is watched for calls
         nobody, priority 1 too. NotTakenOut says why not."""
-        if not order.strip():
-            raise NotTakenOut("a device is taken out of service by a work order: name it")
-        if not at < until <= at + MAX_OUT_MS:
-            raise NotTakenOut(
-                "a device is out of service for at most thirty days, until a time still to come"
-            )
+        check_outage(order, until, at)
         there = self._only_on(device)
         if not there:
             raise NotTakenOut(f"no rule watches {device} alone")
@@ -276,13 +244,7 @@ class Engine:
 
     def outages(self) -> list[Outage]:
         """The devices that are out of service."""
-        found = {
-            device: Outage(device, m.state.oos_order, m.state.oos_by, m.state.oos_until)
-            for m in self._monitors.values()
-            if m.state.oos_until is not None
-            for device in m.devices
-        }
-        return [found[device] for device in sorted(found)]
+        return outages_of(self._monitors.values())
 
     def _only_on(self, device: str) -> list[Monitor]:
         return [m for m in self._monitors.values() if m.devices == {device}]
@@ -304,65 +266,6 @@ class Engine:
 
     # -- inside
 
-    def _admit(
-        self,
-        rule: Rule,
-        site: SiteInfo,
-        calendar: Calendar,
-        zone: ZoneInfo,
-        earlier: dict[tuple[str, str], AlarmState],
-    ) -> None:
-        binding = bind(rule, site, self._book)
-        bound: list[str] = []
-        cannot_act: list[Unbound] = []
-        for instance in binding.instances:
-            params = parameters(rule, instance, site)
-            state, resumed = self._entry(rule, instance, params, earlier)
-            monitor = Monitor(rule, state, self._agenda, self._woken, self.hands)
-            tree = self._network.compile(rule.when, instance, params, rule.nodata, monitor)
-            if tree is None:
-                continue
-            hush = rule.suppress_when
-            monitor.plant(
-                tree,
-                None if hush is None else self._network.compile(hush, instance, params, rule.nodata, monitor),
-            )
-            monitor.assessor = self._network.weave.assessor(rule, instance, params)
-            if resumed:
-                monitor.restore()
-            monitor.devices = frozenset(ref.device for refs in instance.roles.values() for ref in refs)
-            cannot_act += self.hands.admit(rule, instance, params)
-            monitor.guard(self.hands.locks(rule, instance, params, monitor))
-            self._monitors[rule.id, instance.scope] = monitor
-            bound.append(instance.scope)
-            if rule.active is not None:
-                key = rule.active.model_dump_json()
-                if key not in self._shifts:
-                    schedule = Schedule(rule.active, calendar, zone)
-                    self._shifts[key] = _Shift(schedule, self._agenda, self._out)
-                self._shifts[key].monitors.append(monitor)
-        self._coverage.append(Coverage(rule.id, tuple(bound), binding.unbound, tuple(cannot_act)))
-
-    def _entry(
-        self,
-        rule: Rule,
-        instance: Instance,
-        params: Mapping[str, float],
-        earlier: dict[tuple[str, str], AlarmState],
-    ) -> tuple[AlarmState, bool]:
-        """The earlier state where the rule still means the same, and True; else a new one."""
-        meaning = semantic_hash(rule, params)
-        old = earlier.get((rule.id, instance.scope))
-        if old is not None and old.semantic_hash == meaning:
-            del earlier[rule.id, instance.scope]
-            return replace(old, priority=rule.priority, silent=rule.alarm is None), True
-        fresh = AlarmState(
-            rule.id, instance.scope, priority=rule.priority, semantic_hash=meaning, silent=rule.alarm is None
-        )
-        if old is not None:  # the rule was edited; who works on the device works on
-            fresh = replace(fresh, oos_until=old.oos_until, oos_by=old.oos_by, oos_order=old.oos_order)
-        return fresh, False
-
     def _begin(self, at: Millis) -> None:
         """The first call starts all watches and closes what is left over; later ones mind the clock."""
         if self._now is not None:
@@ -378,7 +281,7 @@ class Engine:
         self._network.begin(at)
         self._announcer.begin(self._monitors.values(), at)
         self.hands.begin(at, self.states())
-        for shift in self._shifts.values():
+        for shift in self._shifts:
             shift.fire(at)
 
     def _run(self, until: Millis) -> None:
@@ -411,55 +314,11 @@ class Engine:
         keep their length and new readings are not taken for old ones."""
         self._now = (self._now or 0) + step
         self._agenda.shift(step)
-        for track in self._network.tracks.values():
-            track.shift(step)
-        for watch in self._network.watches.values():
-            watch.shift(step)
+        self._points.shift(step)
         for monitor in self._monitors.values():
             monitor.shift(step)
         self._announcer.shift(step)
         self._network.weave.start(self._now)
         self.hands.shift(step)
-        for shift in self._shifts.values():
+        for shift in self._shifts:
             shift.restart(self._now)
-
-
-class _Shift:
-    """Arms and disarms all monitors of one schedule."""
-
-    def __init__(self, schedule: Schedule, agenda: Agenda, out: list[Transition]) -> None:
-        self.monitors: list[Monitor] = []
-        self._schedule = schedule
-        self._agenda = agenda
-        self._out = out
-        self._until: Millis | None = None
-
-    def restart(self, at: Millis) -> None:
-        """Asks anew after the clock was stepped: what stands on the agenda has moved with it."""
-        self._until = None
-        self.fire(at)
-
-    def fire(self, due: Millis) -> None:
-        """Asks the calendar, and again when that changes."""
-        turn = self._schedule.turn(due)
-        for monitor in self.monitors:
-            self._out.extend(monitor.arm(turn.active, due))
-        if turn.until is not None and turn.until != self._until:
-            self._agenda.add(turn.until, self)
-        self._until = turn.until
-
-
-def parameters(rule: Rule, instance: Instance, site: SiteInfo) -> dict[str, float]:
-    """The rule's parameters for one instance: the override of its space, else of the nearest space
-    around it, else the default."""
-    chain = tuple(site.chain(instance.space)) if instance.space else (site.id,)
-    return {
-        name: next((param.overrides[space] for space in chain if space in param.overrides), param.default)
-        for name, param in rule.params.items()
-    }
-
-
-def semantic_hash(rule: Rule, params: Mapping[str, float]) -> str:
-    """What a rule means for one instance, in 16 hex digits: scope, condition, timing and parameters."""
-    text = rule.core + json.dumps(dict(params), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

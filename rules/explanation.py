@@ -8,8 +8,8 @@ from typing import Literal
 from drivers.reading import Millis, Quality, Value
 from rules.alarm import Condition
 from rules.cell import Cell
+from rules.compiled import Branch, Crowd, Tree, judge_of, parts_of
 from rules.monitor import Monitor
-from rules.network import Branch, Crowd, Tree, judge_of, parts_of
 from rules.tree import Operand
 from rules.truth import Truth
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 from drivers.reading import Millis
@@ -13,20 +10,21 @@ from drivers.settings import millis
 from rules.action import TAG, Action
 from rules.agenda import Agenda
 from rules.alarm import AlarmState, Transition
-from rules.arbitration import Arbiter, Seen, Standing
+from rules.announcer import Announcer
+from rules.arbitration import Arbiter, Standing
 from rules.binding import Instance, PointRef, Unbound, fit
+from rules.compiled import Tree
 from rules.explanation import Deed, DeedState
 from rules.intent import Intent, Lever
+from rules.levers import Seen
+from rules.meaning import meaning_of
+from rules.monitor import Monitor
+from rules.network import Network
 from rules.nodata import NoData
 from rules.plan import Equipment, Equipped, Key, Target
 from rules.rulebook import Rule
 from rules.site import SiteInfo
 from rules.targets import lacks, place_of, targets
-
-if TYPE_CHECKING:
-    from rules.announcer import Announcer
-    from rules.monitor import Monitor
-    from rules.network import Network, Tree
 
 
 class Hands:
@@ -163,10 +161,10 @@ class Hands:
     def _watch(self, target: Target) -> None:
         device = self._site.device_by_id[target.device]
         unit = device.points.get(target.point, "")
-        self._network.follow(PointRef(target.device, target.point, unit, device.every_ms))
+        self._network.points.track(PointRef(target.device, target.point, unit, device.every_ms))
 
     def _present(self, device: str, point: str, at: Millis) -> Seen:
-        track = self._network.tracks.get((device, point))
+        track = self._network.points.tracks.get((device, point))
         if track is None:
             return Seen(None, None)
         track.catch_up(at)
@@ -190,9 +188,3 @@ def _standing(lever: Lever, intent: Intent, leaves: Millis | None) -> Deed:
             "holds", intent, intent.until, lever.lease_by and f"held by {lever.lease_by}", shadow=lever.shadow
         )
     return _deed("behind", intent, intent.until, f"{top.rule} prio {top.prio}", shadow=lever.shadow)
-
-
-def meaning_of(rule: Rule, params: Mapping[str, float]) -> str:
-    """What a rule does and when, in 16 hex digits: condition, timing, parameters, actions, interlocks."""
-    parts: Sequence[str] = (rule.core, rule.deeds, json.dumps(dict(params), sort_keys=True))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -13,11 +13,12 @@ from rules.agenda import Agenda
 from rules.alarm import AlarmState, Change, Condition, Transition
 from rules.assessor import Assessor
 from rules.cell import Cell
+from rules.compiled import Tree, cells_of, delays_of, groups_of, judge_of
 from rules.delay import Delay
 from rules.group import Group
 from rules.lifecycle import Cause, Timing
-from rules.network import Tree, cells_of, delays_of, gap_ms, groups_of, judge_of
 from rules.rulebook import Rule
+from rules.silence import gap_ms
 from rules.tree import ABSENCE
 from rules.truth import Truth
 

@@ -1,11 +1,8 @@
-"""Plays the tests that a rule carries, on a school made for it: one scope with all its roles."""
+"""Plays the tests that a rule carries, each on a school made for it, and says what did not come."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
-from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from drivers.reading import Millis, Quality, Reading, Value
 from drivers.settings import millis
@@ -13,19 +10,12 @@ from rules.alarm import Change, Transition
 from rules.baseline import DAY_MS, SLOTS, Baseline, BaselineKey
 from rules.engine import Engine
 from rules.intent import Act, ActKind
-from rules.presence import CALENDAR, DERIVED
-from rules.rulebook import Rule, RuleFault, Where, as_names
-from rules.site import DeviceInfo, SiteInfo, SpaceInfo
-from rules.targets import GROUP
-from rules.targets import PLACES as AROUND_SCOPE
-from rules.timetable import WEEKDAYS, ActiveTime, Calendar, DayType
-from rules.trial import ExpectedCommand, Trial, samples
+from rules.past import lessons
+from rules.presence import DERIVED
+from rules.rulebook import Rule, RuleFault
+from rules.stage import place_of, stage_of
+from rules.trial import ExpectedCommand, Trial
 from rules.verbs import Verbs
-
-ZONE = "Asia/Shanghai"
-MONDAY = date(2026, 3, 2)
-LEAST_STEP: Millis = 1_000
-PLACES = frozenset({"space", "room"})
 
 
 def prove(
@@ -39,14 +29,14 @@ def prove(
     faults = []
     for number, trial in enumerate(rule.tests):
         try:
-            found = list(_Stage(rule, trial, points, kinds, verbs).faults())
+            found = list(_Play(rule, trial, points, kinds, verbs).faults())
         except (ValueError, KeyError) as error:
             found = [f"cannot be played: {error}"]
         faults += [RuleFault(("tests", number), f"this test of {rule.id} fails: {text}") for text in found]
     return faults
 
 
-class _Stage:
+class _Play:
     """One test at play."""
 
     def __init__(
@@ -61,16 +51,13 @@ class _Stage:
         self._verbs = verbs
         self._acts: list[Act] = []
         self._trial = trial
-        self._points = {**points, **DERIVED}
-        self._given = {role: one for role, one in trial.given.items() if role not in CALENDAR}
-        self._series = {role: samples(given) for role, given in self._given.items()}
-        self._steps = {role: list(series) for role, series in self._series.items() if series is not None}
-        self._site, self._scope = self._build(kinds)
-        self._start = self._begin()
+        self._units = {**points, **DERIVED}
+        self._stage = stage_of(rule, trial, points, kinds, verbs)
+        self._start = self._stage.start
 
     def faults(self) -> Iterator[str]:
         """What did not come as expected."""
-        end = max(at for steps in self._steps.values() for at, _ in steps)
+        end = max(at for steps in self._stage.series.values() for at, _ in steps)
         if self._trial.lasts is not None:
             end = max(end, millis(self._trial.lasts))
         said = self._play(end)
@@ -114,9 +101,9 @@ class _Stage:
     def _play(self, end: Millis) -> list[Transition]:
         # One rule alone: nothing above it, and of the devices there only those of the test.
         alone = self._rule.model_copy(update={"supervise": (), "parent_of": ()})
-        engine = Engine([alone], self._site, self._calendar())
+        engine = Engine([alone], self._stage.site, self._stage.calendar)
         bound = engine.coverage()[0]
-        if self._scope not in bound.bound:
+        if self._stage.scope not in bound.bound:
             missing = ", ".join(name for one in bound.unbound for name in one.missing)
             raise ValueError(f"given lacks {missing or 'what its scope asks for'}")
         engine.learn(self._usual(engine.wanted()))
@@ -125,10 +112,12 @@ class _Stage:
             said += engine.evaluate(readings, self._start + at)
         said += engine.tick(self._start + end)
         self._acts = engine.hands.arbiter.drain()
-        return [t for t in said if t.state.scope == self._scope]
+        return [t for t in said if t.state.scope == self._stage.scope]
 
     def _usual(self, wanted: Sequence[BaselineKey]) -> Iterator[Baseline]:
-        """The test's baselines, of every counter that the rule compares with its usual."""
+        """What is usual of every counter that the rule compares with that: as told, else as learned."""
+        if self._trial.history:
+            yield from lessons(self._stage, self._trial.history, wanted)
         for device, point, name in wanted:
             if name in self._trial.baselines:
                 usual = self._trial.baselines[name]
@@ -137,128 +126,30 @@ class _Stage:
                     "degree_day_12m": (usual, usual, 0.0, 0.0, 0.0, 0.0),
                 }.get(name, (usual,))
                 since = self._start - DAY_MS
-                yield Baseline(device, point, name, self._points[point], since, "", "", 28, values)
+                yield Baseline(device, point, name, self._units[point], since, "", "", 28, values)
 
     def _rounds(self, end: Millis) -> Iterator[tuple[Millis, list[Reading]]]:
         """All readings by time; constants are repeated with the finest series."""
-        pace = min((_step(steps) for steps in self._steps.values()), default=LEAST_STEP)
+        series, constants, pace = self._stage.series, self._stage.constants, self._stage.pace
         values: list[tuple[Millis, str, Value]] = [
-            (at, role, value) for role, steps in self._steps.items() for at, value in steps if at <= end
+            (at, role, value) for role, steps in series.items() for at, value in steps if at <= end
         ]
-        for role, given in self._given.items():
-            if role not in self._steps and not isinstance(given, tuple):
-                values += [(at, role, given) for at in range(0, end + 1, pace)]
-        order = {role: number for number, role in enumerate(self._given)}
+        values += [(at, role, value) for role, value in constants.items() for at in range(0, end + 1, pace)]
+        order = {role: number for number, role in enumerate(self._trial.given)}
         # What does not change is known before what does.
-        values.sort(key=lambda one: (one[0], one[1] in self._steps, order[one[1]]))
+        values.sort(key=lambda one: (one[0], one[1] in series, order[one[1]]))
         for at, role, value in values:
             yield at, [self._reading(role, value, self._start + at)]
 
     def _reading(self, role: str, value: Value, at: Millis) -> Reading:
-        device, point = self._place(role), role.rpartition(".")[2]
-        unit = self._points[point]
+        device, point = place_of(role), role.rpartition(".")[2]
+        unit = self._units[point]
         if unit not in ("bool", "text") and not isinstance(value, bool | str):
             value = float(value)
         if point == "online":
             silent = value is False
-            some = next(iter(self._site.device_by_id[device].points))
+            some = next(iter(self._stage.site.device_by_id[device].points))
             reason = "timeout" if silent else ""
             quality = Quality.BAD if silent else Quality.GOOD
             return Reading(device, some, None if silent else 0.0, "1", at, at, quality, reason)
         return Reading(device, point, value, unit, at, at)
-
-    # -- the school
-
-    def _build(self, kinds: frozenset[str]) -> tuple[SiteInfo, str]:
-        scope = self._rule.scope
-        wanted = (*scope.where.kinds, scope.each)
-        space_kind = next((kind for kind in wanted if kind in kinds), "classroom")
-        tags = {
-            name: tag[0] if isinstance(tag, tuple) else tag for name, tag in (scope.where.tags or {}).items()
-        }
-        for placed in self._rule.actions:
-            if placed.action.to.startswith(GROUP):
-                tags[placed.action.to.removeprefix(GROUP)] = True
-        inside = as_names(scope.where.in_)
-        space = SpaceInfo("here", "here", space_kind, inside[0] if inside else "building", tags)
-        spaces: tuple[SpaceInfo, ...] = (SpaceInfo("building", "building", "building"), space)
-        if inside and inside[0] != "building":
-            spaces = (*spaces, SpaceInfo(inside[0], inside[0], "floor", "building"))
-        devices = tuple(self._devices(scope.where, scope.each, space_kind))
-        about_space = scope.each in PLACES or scope.each in kinds
-        subject = "site" if scope.each == "site" else "line" if scope.each == "line" else "here"
-        if not about_space and subject == "here":
-            subject = self._place("")
-        return SiteInfo("site", ZONE, spaces, devices, verbs=self._verbs or {}, opens=True), subject
-
-    def _devices(self, where: Where, each: str, space_kind: str) -> Iterator[DeviceInfo]:
-        points: dict[str, dict[str, str]] = {}
-        for role in self._given:
-            point = role.rpartition(".")[2]
-            if point not in self._points:
-                raise ValueError(f"{role} is no point of the vocabulary")
-            points.setdefault(self._place(role), {})[point] = self._points[point]
-        points.setdefault(self._place(""), {})
-        bare = "sensor" if each in PLACES | {space_kind} else each
-        own = next((kind for kind in where.kinds if kind != space_kind), bare)
-        if where.medium is not None:
-            own = f"{as_names(where.medium)[0]}_meter"
-        elif own == "meter":
-            own = "electricity_meter"
-        self._told_devices(points, own)
-        for device, found in points.items():
-            kind = own if device == "subject" else device
-            known = {name: unit for name, unit in found.items() if name not in DERIVED}
-            every = min((_step(self._steps[r]) for r in self._steps if self._place(r) == device), default=0)
-            known = known or {"status_word": "1"}
-            yield DeviceInfo(device, "here", kind, every, known, "line", writable=frozenset(known))
-
-    def _told_devices(self, points: dict[str, dict[str, str]], own: str) -> None:
-        """Adds what the rule's commands are written to."""
-        for placed in self._rule.actions:
-            verb = (self._verbs or {}).get(placed.action.cmd)
-            if verb is None:
-                continue
-            kinds = verb.kinds if _is_place(placed.action.to) else (placed.action.to,)
-            there = next((kind for kind in kinds if kind in points), kinds[0])
-            device = "subject" if own in kinds else there
-            points.setdefault(device, {})[verb.point] = self._points[verb.point]
-
-    def _place(self, role: str) -> str:
-        """The device that has a role: one of the named kind, or the subject itself."""
-        return role.rpartition(".")[0] or "subject"
-
-    def _calendar(self) -> Calendar:
-        day = self._day()
-        closed = self._trial.given.get("schedule.closed")
-        # Open on a kind of day that is not: closed all day.
-        opening = ActiveTime(cal="exam" if day != "exam" else "rest") if closed else ActiveTime()
-        return Calendar(week=dict.fromkeys(WEEKDAYS, day), opening=opening)
-
-    def _day(self) -> DayType:
-        if self._trial.day is not None:
-            return self._trial.day
-        active = self._rule.active
-        if active is None or active.cal == "any":
-            return "school"
-        return active.cal if isinstance(active.cal, str) else active.cal[0]
-
-    def _begin(self) -> Millis:
-        active = self._rule.active
-        between = None if active is None else active.between
-        clock = self._trial.start or (between[0] if between else "09:00")
-        day = MONDAY
-        if active is not None and active.days is not None:
-            day += timedelta(days=WEEKDAYS.index(active.days[0]))
-        local = datetime.combine(day, time.fromisoformat(clock), ZoneInfo(ZONE))
-        return round(local.timestamp() * 1000)
-
-
-def _is_place(to: str) -> bool:
-    return to in AROUND_SCOPE or to.startswith(GROUP)
-
-
-def _step(steps: list[tuple[Millis, Value]]) -> Millis:
-    """The distance of a series' samples."""
-    gaps = [second[0] - first[0] for first, second in pairwise(steps)]
-    return max(LEAST_STEP, min((gap for gap in gaps if gap > 0), default=LEAST_STEP))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from drivers.reading import Millis, Value
 from rules import arithmetic
 from rules.arithmetic import Reference
-from rules.cell import Cell, Comparing, Description, Owner, Probe, certain_of
+from rules.cell import Cell, Comparing, Description, Probe, certain_of
 from rules.comparison import test_of
 from rules.group import Group
-from rules.track import Track, Watch
+from rules.track import Owner, Track, Watch
 from rules.tree import Operand, param_name
 from rules.truth import Truth
 from rules.window import Window

@@ -28,35 +28,58 @@ class Fitted(NamedTuple):
     free: int
 
 
+class _Kind(NamedTuple):
+    """Days that nothing tells apart: how warm, whether school; how many there are, their mean use."""
+
+    outdoor: float
+    school: bool
+    days: int
+    use: float
+
+
 def fit(use: Sequence[float], outdoor: Sequence[float], school: Sequence[bool]) -> Fitted:
     """The best fit; ValueError without any day."""
     if not use:
         raise ValueError("there is nothing to fit")
+    seen: dict[tuple[float, bool], list[float]] = {}
+    for day, value in zip(zip(outdoor, school, strict=True), use, strict=True):
+        seen.setdefault(day, []).append(value)
+    kinds = [_Kind(*day, len(values), sum(values) / len(values)) for day, values in seen.items()]
     best: tuple[float, Fitted] | None = None
     for below in HEATING_BELOW:
         for above in COOLING_ABOVE:
             if above < below:
                 continue
-            found = _fitted(use, outdoor, school, float(below), float(above))
-            squares = sum((value - one) ** 2 for value, one in zip(use, found.fitted, strict=True))
+            found = _fitted(kinds, float(below), float(above))
+            # What days of one kind differ by is the same for every fit.
+            squares = sum(
+                kind.days * (kind.use - one) ** 2 for kind, one in zip(kinds, found.fitted, strict=True)
+            )
             if best is None or squares < best[0] - 1e-9 * abs(best[0]):
                 best = (squares, found)
     assert best is not None  # noqa: S101  # the grid is not empty
-    return best[1]
+    told = dict(zip(seen, best[1].fitted, strict=True))
+    return best[1]._replace(fitted=tuple(told[day] for day in zip(outdoor, school, strict=True)))
 
 
-def _fitted(
-    use: Sequence[float], outdoor: Sequence[float], school: Sequence[bool], below: float, above: float
-) -> Fitted:
+def _fitted(kinds: Sequence[_Kind], below: float, above: float) -> Fitted:
+    """The fit with these change points; `fitted` for each kind of day."""
+    weights = [math.sqrt(kind.days) for kind in kinds]  # of so many equal rows one, so much longer
     columns = {
-        0: [float(one) for one in school],
-        1: [float(not one) for one in school],
-        2: [max(0.0, below - t) for t in outdoor],
-        3: [max(0.0, t - above) for t in outdoor],
+        0: [float(kind.school) for kind in kinds],
+        1: [float(not kind.school) for kind in kinds],
+        2: [max(0.0, below - kind.outdoor) for kind in kinds],
+        3: [max(0.0, kind.outdoor - above) for kind in kinds],
     }
-    taken = [i for i in columns if sum(value > 0 for value in columns[i]) >= (1 if i < 2 else LEAST_DAYS)]
+    days = {
+        i: sum(kind.days for kind, value in zip(kinds, column, strict=True) if value > 0)
+        for i, column in columns.items()
+    }
+    taken = [i for i in columns if days[i] >= (1 if i < 2 else LEAST_DAYS)]
+    weighed = {i: list(map(_product, columns[i], weights)) for i in taken}
+    target = [kind.use * weight for kind, weight in zip(kinds, weights, strict=True)]
     while True:
-        solution = least_squares([columns[i] for i in taken], use)
+        solution = least_squares([weighed[i] for i in taken], target)
         wrong = [i for i, value in zip(taken, solution, strict=True) if i >= 2 and value < 0]
         if not wrong:
             break
@@ -66,8 +89,8 @@ def _fitted(
     school_base, other_base = found.get(0, base), found.get(1, base)
     values = (school_base, other_base, found.get(2, 0.0), found.get(3, 0.0), below, above)
     fitted = tuple(
-        (school_base if here else other_base) + values[2] * heat + values[3] * cool
-        for here, heat, cool in zip(school, columns[2], columns[3], strict=True)
+        (school_base if kind.school else other_base) + values[2] * heat + values[3] * cool
+        for kind, heat, cool in zip(kinds, columns[2], columns[3], strict=True)
     )
     return Fitted(values, fitted, len(taken))
 

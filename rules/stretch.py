@@ -9,14 +9,12 @@ condition of which one part is, is played reading by reading: what comes of it i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from drivers.reading import Millis, Reading
+from rules.points import Points
 from rules.run import Run
-
-if TYPE_CHECKING:
-    from rules.network import Network
-    from rules.track import Track
+from rules.track import Track
 
 
 class Stretch(NamedTuple):
@@ -58,8 +56,8 @@ class Slab(Protocol):
 class Passage:
     """Decides what of a stretch is taken as read."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, points: Points) -> None:
+        self._points = points
         self._ahead: list[Track] = []
 
     def over(
@@ -67,7 +65,7 @@ class Passage:
     ) -> dict[str, Sequence[str]]:
         """Takes as read what it can of all that comes before `until`. Gives the points that must be
         played, by device; those of `busy` devices are played as a whole and stand in no stretch."""
-        tracks, presences = self._network.tracks, self._network.presences
+        tracks, presences = self._points.tracks, self._points.presences
         stretches = tuple(stretches)
         leaps: dict[Track, Run] = {}
         unsure: list[Track] = [track for track in tracks.values() if track.device in busy] if busy else []

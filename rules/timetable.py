@@ -203,6 +203,9 @@ class ActiveTime(Hours):
     except_: Hours | None = Field(default=None, alias="except")
 
 
+_ALWAYS = ActiveTime()
+
+
 class Slot(Hours):
     """One slot of a plan, such as a round of the patrol: on days of `cal` and `days`, `between` two
     times, something must come from `device`. Rules name them with `each: patrol_slot`.
@@ -231,6 +234,8 @@ class Schedule:
 
     def turn(self, at: Millis) -> Turn:
         """The state at `at` and its next change."""
+        if self._active == _ALWAYS:
+            return Turn(True, None)
         today = datetime.fromtimestamp(at / 1000, self._zone).date()
         now = self._state(at, today)
         for ahead in range(_AHEAD_DAYS):

@@ -6,20 +6,34 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from drivers.reading import Millis, Origin, Quality, Reading, Value
 from rules.agenda import Agenda
 from rules.run import Run
 from rules.window import Window
 
-if TYPE_CHECKING:
-    from rules.cell import Owner
-
 FUTURE_MS = 300_000
 """A reading dated further ahead than this is refused: believing it would silence the point until then."""
 
 Basis = Literal["good", "live", "changed"]
+
+
+class Owner(Protocol):
+    """Who is told of changes of its leaves."""
+
+    @property
+    def cells(self) -> Sequence[Refreshable]:
+        """All of them."""
+        ...
+
+    def wake(self) -> None:
+        """A leaf's truth changed, or must be looked at again."""
+        ...
+
+    def doubt(self) -> None:
+        """A leaf's truth was changed by news that is no edge."""
+        ...
 
 
 class Refreshable(Protocol):

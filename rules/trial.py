@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from drivers.reading import Millis, Value
-from drivers.settings import Duration, Settings, millis, parse_duration
+from drivers.settings import Duration, Settings
 from drivers.vocabulary import CommandName
+from rules.series import Given, past_of, samples
 from rules.timetable import Clock, DayType
 from rules.tree import Role
 
-_SERIES = re.compile(r"(\S+?)\.\.(\S+) +@(\S+) +(\S+)")
 LONGEST = timedelta(days=14)
-MOST_SAMPLES = 20_000
-
-Given = Value | tuple[str, ...]
-
-
-def samples(given: Given) -> Iterator[tuple[Millis, Value]] | None:
-    """A series as (time since the start, value), or None for a constant.
-
-    `"0..20m @1m 1600"` is 1600 every minute from 0 to 20 min, both included; several values
-    with commas take turns, `->` between two runs from the one to the other. ValueError for any
-    other text with `..` in it.
-    """
-    if isinstance(given, tuple):
-        parts = [samples(one) for one in given]
-        if None in parts:
-            raise ValueError("a list holds series only, such as 0..20m @1m 1600")
-        return (sample for part in parts if part is not None for sample in part)
-    if not isinstance(given, str) or ".." not in given:
-        return None
-    match = _SERIES.fullmatch(given.strip())
-    if match is None:
-        raise ValueError(f"{given!r}: a series looks like 0..20m @1m 1600")
-    first, last, step = (_span(text) for text in match.groups()[:3])
-    if step <= 0 or last < first or (last - first) // step > MOST_SAMPLES:
-        raise ValueError(f"{given!r}: the times run backwards, or are too many")
-    return _spread(first, last, step, match[4])
-
-
-def _spread(first: Millis, last: Millis, step: Millis, text: str) -> Iterator[tuple[Millis, Value]]:
-    if "->" in text:
-        low, high = (float(part) for part in text.split("->"))
-        span = max(1, last - first)
-        yield from ((at, low + (high - low) * (at - first) / span) for at in range(first, last + 1, step))
-        return
-    values = [_value(part) for part in text.split(",")]
-    yield from ((at, values[i % len(values)]) for i, at in enumerate(range(first, last + 1, step)))
-
-
-def _span(text: str) -> Millis:
-    return 0 if text == "0" else millis(parse_duration(text))
-
-
-def _value(text: str) -> Value:
-    if text in ("true", "false"):
-        return text == "true"
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 class ExpectedCommand(Settings):
@@ -95,21 +43,30 @@ class Expected(Settings):
     def _something(self) -> Self:
         if not self.model_fields_set:
             raise ValueError(
-                "expect needs active_at, normal_at, active_never, occurrences, occurrences_le or commands"
+                "expect needs active_at, normal_at, active_never, occurrences, occurrences_le, findings "
+                "or commands"
             )
         return self
 
 
 class Trial(Settings):
     """One test: `given` has a series or a constant for each role; it starts on a day of the type `day`
-    at `start` (default: when the rule's active time begins, else 09:00). `baselines` are what is usual;
-    those not given are not known."""
+    at `start` (default: when the rule's active time begins, else 09:00).
+
+    What is usual is either told (`baselines`: the figure of each), or learned, as the gateway learns,
+    from a `history`: `"28d @1h 5"` says that a counter grew by 5 in each hour of the 28 days before the
+    test's day, `"366d @1d 90,140"` by 90 and 140 in turn; of the outdoor temperature it is the mean.
+    What neither tells is not known. `submeter.volume`, `submeter_2.volume` are meters right below the
+    rule's own. `slot` are the times of the plan's slot, for rules for each of those.
+    """
 
     given: dict[Role, Given]
     expect: Expected
     day: DayType | None = None
     start: Clock | None = None
     baselines: dict[str, float] = Field(default_factory=dict)
+    history: dict[Role, str] = Field(default_factory=dict)
+    slot: tuple[Clock, Clock] | None = None
     lasts: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST)] | None = None
 
     @field_validator("given", mode="after")
@@ -122,3 +79,16 @@ class Trial(Settings):
             for _ in one or ():
                 pass
         return given
+
+    @field_validator("history", mode="after")
+    @classmethod
+    def _of_days(cls, history: dict[Role, str]) -> dict[Role, str]:
+        for one in history.values():
+            past_of(one)
+        return history
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.baselines and self.history:
+            raise ValueError("what is usual is told by baselines or learned from a history, not both")
+        return self

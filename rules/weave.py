@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from drivers.reading import Millis
@@ -13,23 +13,23 @@ from rules.assessor import Assessor, Averages, Estimate, Excess, ExcessFlow
 from rules.awaited import Awaited, Clockwork
 from rules.baseline import DAY_MS, BaselineKey
 from rules.binding import Candidate, Instance, PointRef, members, points_of
-from rules.cell import Cell, Online, Owner, Probe, reach_of
+from rules.cell import Cell, Online, Probe, reach_of
+from rules.compiled import Branch, Crowd, Tree
 from rules.finding import EXCESS, HOURLY, averages, parse_estimate
 from rules.nodata import NoData
+from rules.points import FILLING, Points
 from rules.presence import CALENDAR
+from rules.probe import compare_of, describe, probe_of
 from rules.referring import Limit, Lookups, Measuring, Referring, Total, limit_of
 from rules.rulebook import Rule
 from rules.site import SiteInfo
 from rules.slot import span_of
 from rules.tally import Tally
 from rules.timetable import ActiveTime, Calendar, Schedule
-from rules.track import FadingWindow, Track, Watch
+from rules.track import FadingWindow, Owner, Track, Watch
 from rules.tree import WINDOWED, Measure, Node, Operand
 from rules.window import Window
 from rules.yardstick import Yardstick
-
-if TYPE_CHECKING:
-    from rules.network import Network, Tree
 
 OLD_WEATHER_MS: Millis = 6 * 3_600_000
 """An outdoor temperature older than this says nothing of the last day."""
@@ -73,8 +73,8 @@ def is_woven(node: Node) -> bool:
 class Weave:
     """The part of a network that knows calendar, plan and baselines."""
 
-    def __init__(self, network: Network, site: SiteInfo, calendar: Calendar) -> None:
-        self._network = network
+    def __init__(self, points: Points, site: SiteInfo, calendar: Calendar) -> None:
+        self._points = points
         self._site = site
         self._calendar = calendar
         self._zone = ZoneInfo(site.timezone)
@@ -92,8 +92,6 @@ class Weave:
 
     def leaf(self, node: Node, ground: Ground) -> Tree | None:
         """One leaf of an instance."""
-        from rules.network import Branch
-
         refs = ground.instance.roles[node.p or ""]
         if not refs:
             return None
@@ -109,8 +107,6 @@ class Weave:
 
     def total(self, node: Node, ground: Ground) -> Tree | None:
         """A sum or mean over a group."""
-        from rules.network import Crowd
-
         across = node.across
         if across is None or node.val is None:
             return None
@@ -175,13 +171,13 @@ class Weave:
 
     def _excess(self, leaf: Node, ref: PointRef) -> Estimate:
         """The excess of a counter over the baseline that a leaf names."""
-        track = self._network.track(ref)
+        track = self._points.track(ref)
         grown = leaf.model_copy(update={"agg": "delta", "bucket": None, "unit": None})
         name = next(one.name for one in leaf.references if one.kind == "baseline")
         yardstick = self.yardstick(ref.device, ref.point, name)
         if leaf.agg == "min_rate":
-            return ExcessFlow(track, self._network.window(track, leaf).window, yardstick)
-        return Excess(track, self._network.window(track, grown).window, yardstick)
+            return ExcessFlow(track, self._points.window(track, leaf).window, yardstick)
+        return Excess(track, self._points.window(track, grown).window, yardstick)
 
     def _tallies(self, role: str, instance: Instance) -> list[tuple[Track, Tally]]:
         """The points of a role, each with what adds it up."""
@@ -189,10 +185,10 @@ class Weave:
         device = self._site.device_by_id.get(instance.scope)
         candidate = Candidate(instance.scope, instance.space, device, instance.line)
         for ref in points_of(role, candidate, self._site):
-            track = self._network.track(ref)
+            track = self._points.track(ref)
             if track not in self._tallied:
                 self._tallied[track] = Tally(max(3 * ref.every_ms, LEAST_GAP_MS) if ref.every_ms else DAY_MS)
-                track.windows.append(FadingWindow(self._tallied[track], self._network.agenda))
+                track.windows.append(FadingWindow(self._tallied[track], self._points.agenda))
             found.append((track, self._tallied[track]))
         return found
 
@@ -213,7 +209,7 @@ class Weave:
 
         lookups: Lookups = {one: look(one) for one in node.references}
         cell = Referring(
-            self._network.describe(node, refs[0], ground.params), own.tracks, own.loss, ground.owner,
+            describe(node, refs[0], ground.params), own.tracks, own.loss, ground.owner,
             probe=own.probe,
             limit=limit_of(_given(node.val), ground.params, lookups),
             clear=None if node.clear is None else limit_of(node.clear, ground.params, lookups),
@@ -228,7 +224,7 @@ class Weave:
     def _measuring(self, node: Node, refs: Sequence[PointRef], ground: Ground) -> Measuring:
         seen = self._seen(node, refs, ground.nodata)
         cell = Measuring(
-            self._network.describe(node, refs[0], ground.params), seen.tracks, seen.loss, ground.owner,
+            describe(node, refs[0], ground.params), seen.tracks, seen.loss, ground.owner,
             probe=seen.probe, window=self._filling(node, seen),
         )  # fmt: skip
         self._hang(cell, [seen])
@@ -236,18 +232,15 @@ class Weave:
 
     def _seen(self, node: Node, refs: Sequence[PointRef], nodata: NoData) -> _Seen:
         """A role aggregated as the node says."""
-        network = self._network
-        tracks = [network.track(ref) for ref in refs]
-        loss = [network.loss(track, node.nodata or nodata) for track in tracks]
-        if node.agg in WINDOWED:
-            windows = [network.window(track, node) for track in tracks]
-            probe = network.merged(node, [one.window for one in windows], tracks, loss)
-            return _Seen(probe, tracks, loss, windows)
-        return _Seen(network.merged(node, (), tracks, loss), tracks, loss, ())
+        points = self._points
+        tracks = [points.track(ref) for ref in refs]
+        loss = [points.loss(track, node.nodata or nodata) for track in tracks]
+        windows = [points.window(track, node) for track in tracks] if node.agg in WINDOWED else []
+        return _Seen(probe_of(node, tracks, [one.window for one in windows], loss), tracks, loss, windows)
 
     def _filling(self, node: Node, seen: _Seen) -> Window | None:
         """The window that a leaf may belie while it is not full."""
-        single = node.agg in self._network.filling and len(seen.windows) == 1
+        single = node.agg in FILLING and len(seen.windows) == 1
         return seen.windows[0].window if single else None
 
     def _hang(self, cell: Cell, seen: Sequence[_Seen]) -> None:
@@ -262,12 +255,12 @@ class Weave:
         slot = self._slots.get(ground.instance.scope)
         if slot is None or node.window is None:
             return None
-        track = self._network.track(ref)
+        track = self._points.track(ref)
         hours = ActiveTime(cal=slot.cal, days=slot.days, between=slot.between)
         cell = Awaited(
-            self._network.describe(node, ref, ground.params), [track], ground.owner,
+            describe(node, ref, ground.params), [track], ground.owner,
             schedule=Schedule(hours, self._calendar, self._zone), span=span_of(node.window),
-            agenda=self._network.agenda,
+            agenda=self._points.agenda,
         )  # fmt: skip
         track.cells.append(cell)
         self.timed.append(cell)
@@ -276,15 +269,15 @@ class Weave:
     def _closed(self, node: Node, ref: PointRef, ground: Ground) -> Cell | None:
         if self._calendar.opening is None:
             return None
-        track = self._network.track(ref)
+        track = self._points.track(ref)
         if self._clockwork is None:
             schedule = Schedule(self._calendar.opening, self._calendar, self._zone)
-            self._clockwork = Clockwork(track, schedule, self._network.agenda)
+            self._clockwork = Clockwork(track, schedule, self._points.agenda)
             self.timed.append(self._clockwork)
-        description = self._network.describe(node, ref, ground.params)
+        description = describe(node, ref, ground.params)
         cell = Online(
             description, [track], (), ground.owner,
-            probe=lambda _: track.value, compare=self._network.comparison(description),
+            probe=lambda _: track.value, compare=compare_of(description),
             reach=reach_of(description),
         )  # fmt: skip
         track.cells.append(cell)
@@ -297,9 +290,9 @@ class Weave:
             if ref is None:
                 self._outdoor = lambda _: None
                 return self._outdoor
-            track = self._network.track(PointRef(*ref))
+            track = self._points.track(PointRef(*ref))
             day = Node(p="temperature", agg="avg", over=timedelta(milliseconds=DAY_MS), op="gt", val=0.0)
-            window = self._network.window(track, day).window
+            window = self._points.window(track, day).window
 
             def mean(at: Millis) -> float | None:
                 fresh = track.at is not None and at - track.at <= OLD_WEATHER_MS

@@ -24,8 +24,8 @@ from drivers.mqtt.connection import Connection
 from drivers.mqtt.device import DeviceSlot, MqttDeviceReader, Release
 from drivers.mqtt.packets import Message
 from drivers.mqtt.recalled import Recalled
-from drivers.mqtt.routing import Routes
-from drivers.mqtt.settings import MqttLine
+from drivers.mqtt.routing import Routes, is_name
+from drivers.mqtt.settings import MAX_TOPIC_BYTES, MqttLine
 from drivers.mqtt.writing import order
 from drivers.reading import Millis, Origin, Reading, Value
 from drivers.settings import millis
@@ -194,7 +194,7 @@ class MqttBroker:
     def _denied(self, topic: str) -> None:
         self.counters.faults["subscription_denied"] += 1
         _LOG.error("%s: the broker denies the topic %s: mend its access list", self.line.id, topic)
-        for route in self._routes.find(topic):
+        for route in self._routes.behind(topic):
             route.device.counters.errors["subscription_denied"] += 1
             route.device.counters.failed("exception:128")
 
@@ -204,6 +204,8 @@ class MqttBroker:
         try:
             topic = message.topic.decode()
         except UnicodeDecodeError:
+            topic = ""
+        if not topic or len(message.topic) > MAX_TOPIC_BYTES:  # a + would take it, to be remembered
             self.counters.faults["bad_topic"] += 1
             return
         if message.duplicate and self._is_repeat(message):
@@ -211,7 +213,7 @@ class MqttBroker:
             return
         routes = self._routes.find(topic)
         if not routes:
-            self.counters.faults["unknown_topic"] += 1
+            self.counters.faults["unknown_topic" if is_name(topic) else "bad_topic"] += 1
         else:
             self._deliver(routes, message)
         if message.qos:
@@ -233,6 +235,11 @@ class MqttBroker:
                 route.device.refused(error.reason)
             return
         for device, suffix in routes:
+            if device.identity is not None and suffix is not None:
+                topic = message.topic.decode()
+                if device.identity.contradicts(topic, value):
+                    self._refuse(device, topic)
+                    continue
             heard = device.hear(suffix, value, message.retained, self._clock())
             if heard.readings:
                 if self._recalled and self._recalled.holds(heard.readings, message.duplicate):
@@ -243,6 +250,14 @@ class MqttBroker:
                     watch.look(heard.readings)
             for release in heard.releases:
                 self._release_later(device, release)
+
+    def _refuse(self, device: MqttDeviceReader, topic: str) -> None:
+        """A message that is not of the device on whose topic it came: no failure of that device."""
+        self.counters.faults["identity"] += 1
+        device.counters.errors["identity"] += 1
+        if device.counters.errors["identity"] == 1:
+            words = "%s: a message on %r is not of %s by what it says: such are refused and counted"
+            _LOG.warning(words, self.line.id, topic, device.id)
 
     def _release_later(self, device: MqttDeviceReader, release: Release) -> None:
         """Ends an event after its while, counted anew when it happens again before."""

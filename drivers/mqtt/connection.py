@@ -21,6 +21,9 @@ from drivers.mqtt.packets import PUBACK, Message, acknowledgement, packet_end, p
 CHUNK = 65_536
 LONG = 262_144
 """A packet of more bytes is not gathered here: paho does that in linear time."""
+LONGEST = 1_048_576 + 65_535 + 16
+"""A message of more bytes has a payload that no line takes: its begin is given, the rest let by. A
+broker takes 256 MB from a device, and paho would keep them twice."""
 
 
 class Connection(Client):
@@ -37,6 +40,7 @@ class Connection(Client):
         self._fed = b""
         self._at_end = False
         self._passing = 0  # bytes of a long packet that are still to come
+        self._let_by: Message | None = None  # the message whose rest they are, and nobody's
         self._gathers = False
         # aiomqtt calls paho's `loop_read` when the socket is readable, and minds what it raises
         self._client.loop_read = self._read  # type: ignore[method-assign]
@@ -72,24 +76,24 @@ class Connection(Client):
         acknowledgements: list[bytes] = []
         try:
             if self._passing:
-                at = min(self._passing, len(buffer))
-                self._passing -= at
-                self._give_to_paho(buffer[:at])
+                at = self._pass(buffer, acknowledgements)
             while (end := packet_end(buffer, at)) is not None:
-                if end > len(buffer):
-                    if end - at < LONG:
-                        break
-                    self._passing = end - len(buffer)
+                missing = end - len(buffer)
+                if missing > 0 and not LONG <= end - at <= LONGEST and len(buffer) - at < LONGEST:
+                    break
                 packet = buffer[at:end]
                 at += len(packet)
-                message = None if self._passing else published(packet)
+                self._passing = max(0, missing)
+                message = None if self._passing and len(packet) < LONGEST else published(packet)
                 if message is None:
                     code = self._give_to_paho(packet)
                     if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                         return code
                     continue
                 self._receive(message)
-                if message.qos:
+                if self._passing:
+                    self._let_by = message
+                elif message.qos:
                     acknowledgements.append(acknowledgement(message.packet_id))
         except ValueError:  # the broker speaks no MQTT: paho says so in its own way
             return self._give_to_paho(buffer[at:])
@@ -98,6 +102,18 @@ class Connection(Client):
             if acknowledgements:
                 self._client._packet_queue(PUBACK, b"".join(acknowledgements), 0, 1)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _pass(self, buffer: bytes, acknowledgements: list[bytes]) -> int:
+        """Goes on with a long packet, up to its end or the buffer's; where that is."""
+        at = min(self._passing, len(buffer))
+        self._passing -= at
+        if self._let_by is None:
+            self._give_to_paho(buffer[:at])
+        elif not self._passing:
+            if self._let_by.qos:
+                acknowledgements.append(acknowledgement(self._let_by.packet_id))
+            self._let_by = None
+        return at
 
     def _give_to_paho(self, packet: bytes) -> MQTTErrorCode:
         """Lets paho read one packet, or the end of the stream."""

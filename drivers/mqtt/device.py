@@ -9,6 +9,7 @@ from typing import NamedTuple
 from drivers.errors import BadPayload
 from drivers.line.counters import DeviceCounters
 from drivers.mqtt import codec
+from drivers.mqtt.identity import identity_of
 from drivers.mqtt.profile import MqttPoint, MqttProfile
 from drivers.mqtt.settings import MqttDevice
 from drivers.mqtt.told import ToldTimes
@@ -69,6 +70,7 @@ class MqttDeviceReader:
     def __init__(self, slot: DeviceSlot) -> None:
         self.id = slot.settings.id
         self.counters = slot.counters
+        self.identity = identity_of(slot.settings, slot.profile)
         self._topics: dict[str, list[_Point]] = {}
         for name, point in slot.profile.points.items():
             pick, spec = codec.compile_pointer(point.pointer), slot.points[name]

@@ -80,13 +80,16 @@ class MqttProfile(Profile):
 
     `time` points to the time of measuring where the payload has one that can be
     trusted (with a zone, or counted from the epoch). `availability` is the suffix of
-    the last-will topic.
+    the last-will topic. `identity` points to the word by which the payload names its device,
+    where this way of publishing puts the same word into the topic: a payload that names
+    another device is refused.
     """
 
     family: Literal["mqtt"]
     points: Annotated[dict[PointName, MqttPoint], Field(min_length=1)]
     time: Pointer | None = None
     availability: Suffix | None = None
+    identity: Annotated[Pointer, Field(min_length=1)] | None = None
     exchanges: tuple[CapturedMessage, ...] = ()
 
     @property

@@ -8,6 +8,11 @@ _REMEMBERED = 8192
 T = TypeVar("T")
 
 
+def is_name(topic: str) -> bool:
+    """Whether a message may come on it: no wildcard, no NUL (MQTT 3.1.1, section 4.7.1 and 4.7.3)."""
+    return not any(sign in topic for sign in "+#\0")
+
+
 def matches(topic_filter: str, topic: str) -> bool:
     """MQTT matching for filters without `#`: + stands for exactly one level."""
     wanted, levels = topic_filter.split("/"), topic.split("/")
@@ -35,11 +40,16 @@ class Routes(Generic[T]):
         known = self._found.get(topic)
         if known is None:
             wild = [target for wanted, target in self._wild if matches(wanted, topic)]
-            known = (*self._exact.get(topic, ()), *wild)
+            known = (*self._exact.get(topic, ()), *wild) if is_name(topic) else ()
             if len(self._found) >= _REMEMBERED:  # a broker may invent topics for ever
                 self._found.clear()
             self._found[topic] = known
         return known
+
+    def behind(self, topic_filter: str) -> tuple[T, ...]:
+        """The targets of a filter itself, as it was added."""
+        wild = [target for wanted, target in self._wild if wanted == topic_filter]
+        return (*self._exact.get(topic_filter, ()), *wild)
 
     def filters(self) -> tuple[str, ...]:
         """Every filter once, to subscribe to."""

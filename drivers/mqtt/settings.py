@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from drivers.line.settings import LineSettings
-from drivers.settings import DeviceSettings, Duration, SecretRef, millis
+from drivers.mqtt.profile import Pointer
+from drivers.settings import DeviceSettings, Duration, SecretRef, Settings, millis
 
 MAX_TOPIC_BYTES = 256
 MAX_TOPIC_LEVELS = 8
@@ -83,16 +84,25 @@ class MqttLine(LineSettings):
         return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
+class ExpectedIdentity(Settings):
+    """What every message with values must say at `pointer`, to be taken for the device's own."""
+
+    pointer: Annotated[Pointer, Field(min_length=1)]
+    value: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class MqttDevice(DeviceSettings):
     """A device behind a broker.
 
     `topic` is where its profile's suffixes are hung on; a level may be +. `availability`
-    is its last-will topic where that is not the one that the profile knows.
+    is its last-will topic where that is not the one that the profile knows. Messages that lack
+    or contradict `identity` are counted and refused.
     """
 
     protocol: Literal["mqtt"]
     topic: TopicFilter
     availability: TopicName | None = None
+    identity: ExpectedIdentity | None = None
 
     @property
     def late_ms(self) -> int:

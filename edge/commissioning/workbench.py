@@ -18,7 +18,7 @@ from edge.commissioning.scan import Lend, Scan
 from edge.commissioning.sighting import Sighting, wire_of
 from edge.config.configuration import Configuration
 from edge.config.library import Library
-from edge.web.services import LineTaken, NoSuchLine, ReadOnce, ScanStatus, ScanWish, Seen
+from edge.web.services.commissioning import LineTaken, NoSuchLine, ReadOnce, ScanStatus, ScanWish, Seen
 
 
 class _Job:
@@ -32,7 +32,7 @@ class _Job:
 
 
 class Workbench:
-    """`edge.web.services.Commissioning` over the gateway's lines; `run` must be running for scans."""
+    """`edge.web.services.commissioning.Commissioning` over the gateway's lines; scans need `run`."""
 
     def __init__(self, configuration: Configuration, arbiters: Iterable[Arbiter], library: Library) -> None:
         self._configuration = configuration

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from drivers.mqtt.settings import MqttDevice
 from drivers.profile import Profile
@@ -74,17 +75,16 @@ def site_info(configuration: Configuration) -> SiteInfo:
         SpaceInfo(space.id, space.name, space.kind, space.parent or "", dict(space.tags))
         for space in settings.spaces
     )
+    faces = _faces(configuration.devices.values())
     devices = tuple(
         DeviceInfo(
             id=name,
             space=device.space,
             kind=device.kind,
             every_ms=_period(device.settings),
-            points={point: spec.unit for point, spec in device.points.items() if not device.derives(point)},
+            points=faces[_model(device)].units,
             line=device.settings.line,
-            writable=frozenset(
-                point for point in device.points if device.profile.write_limits(point) is not None
-            ),
+            writable=faces[_model(device)].writable,
         )
         for name, device in configuration.devices.items()
     )
@@ -101,6 +101,29 @@ def site_info(configuration: Configuration) -> SiteInfo:
         opens=calendar is not None and calendar.opening is not None,
         verbs=configuration.vocabulary.commands,
     )
+
+
+class _Face(NamedTuple):
+    """What rules see of a device's points: their units, and which may be written."""
+
+    units: Mapping[str, str]
+    writable: frozenset[str]
+
+
+def _model(device: DeviceModel) -> tuple[int, int]:
+    """What devices of one model share; as long as the configuration lives."""
+    return id(device.profile), id(device.points)
+
+
+def _faces(devices: Iterable[DeviceModel]) -> Mapping[tuple[int, int], _Face]:
+    """One for all devices of a model: a school has ten thousand points, and of few kinds."""
+    return {
+        model: _Face(
+            {point: spec.unit for point, spec in device.points.items() if not device.derives(point)},
+            frozenset(point for point in device.points if device.profile.write_limits(point) is not None),
+        )
+        for model, device in {_model(device): device for device in devices}.items()
+    }
 
 
 def _period(settings: DeviceSettings) -> int:

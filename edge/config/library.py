@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -49,8 +50,12 @@ class Library:
         self.faults: list[Fault] = []
         self._folders = folders
         self._vocabulary = vocabulary
-        self._checker: Checker[Profile] = Checker(AnyProfile)
         self._read: dict[str, Profile | None] = {}
+        self._words: dict[str, MappingProxyType[str, PointSpec]] = {}
+
+    @cached_property
+    def _checker(self) -> Checker[Profile]:
+        return Checker(AnyProfile)  # of all families: a MB, which only a profile that is read is worth
 
     def names(self) -> list[str]:
         """The ids of all profiles, sorted."""
@@ -68,9 +73,12 @@ class Library:
         return self._read[name]
 
     def points(self, profile: Profile) -> MappingProxyType[str, PointSpec]:
-        """The words for each point of a valid profile, in its order."""
-        specs = {point: point_spec(profile, self._vocabulary, point) for point in profile.point_names()}
-        return MappingProxyType(specs)
+        """The words for each point of a valid profile of this library, in its order; the same object for
+        all devices of a model."""
+        if profile.id not in self._words:
+            specs = {point: point_spec(profile, self._vocabulary, point) for point in profile.point_names()}
+            self._words[profile.id] = MappingProxyType(specs)
+        return self._words[profile.id]
 
     def _path(self, name: str) -> Path | None:
         paths = (folder / f"{name}.yaml" for folder in self._folders)

@@ -17,7 +17,7 @@ from edge.store.accounts import Accounts
 from edge.store.actions import Arming, NotArmed
 from edge.store.commands import Requester
 from edge.store.database import Database
-from rules.hands import meaning_of
+from rules.meaning import meaning_of
 from rules.rulebook import Rule
 
 _CONSOLE = re.compile(r"(.+@console)-[0-9a-f]+")

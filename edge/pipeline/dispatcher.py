@@ -4,7 +4,8 @@
     confirm: token spent, checked again -> written down (sent) -> on the wire, once -> written down
 
 What is refused is written down too. Each step stands in the audit log in the same
-transaction. Nothing is repeated: not after a lost reply, not after a restart.
+transaction. Nothing is repeated: not after a lost reply, not after a restart. What cannot be
+written down is not sent; only the sound of an emergency is (`sound`), and written down later.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from drivers.errors import DriverError, NotTaken, NotWritable, Refused
 from drivers.reading import Millis, Value
@@ -22,6 +24,7 @@ from drivers.writing import permitted
 from edge.config.configuration import Configuration, DeviceModel
 from edge.pipeline.outlets import Outlet
 from edge.pipeline.tickets import VALID_MS, Ticket, Tickets, check
+from edge.pipeline.unwritten import Gone, Unwritten
 from edge.store import commands
 from edge.store.accounts import Accounts, Role
 from edge.store.commands import CommandRecord, CommandRefused, CommandState, Prepared, Requester
@@ -65,6 +68,8 @@ class Dispatcher:
         self._clock = clock
         self._latest = latest
         self._tickets = Tickets()
+        self.unwritten = Unwritten(core, self._write_late)
+        """What went out without a record; to be looked at only."""
         self._listeners: list[Callable[[Command], None]] = []
         self._sent_at: dict[tuple[str, str], Millis] = {}
         self._by_user: dict[str, list[Millis]] = {}
@@ -87,6 +92,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Carries commands out, several at a time, until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.unwritten.run(), name="unwritten commands")
             while True:
                 record, who, done = await self._jobs.get()
                 name = f"command {record.id}"
@@ -157,6 +163,24 @@ class Dispatcher:
         number = await self._core.run(lambda c: commands.add(c, command, "requested", now))
         return await self._send(number, command, who, now)
 
+    async def sound(self, command: Command, who: Requester) -> CommandRecord:
+        """As `submit`, for the sound of an emergency: a disk that refuses does not silence it. Then the
+        record has the number 0, and is written down when the disk takes it. Raises CommandRefused."""
+        try:
+            return await self.submit(command, who)
+        except sqlite3.OperationalError as error:
+            refusal = str(error)
+        at = self._clock()
+        command = replace(command, value=self._check(command, who.role, at))
+        self._count(command, at)
+        state: CommandState = "unknown"
+        detail, found = "the gateway stopped between sending and read-back", None
+        try:
+            state, detail, found = await self._carry_out(command)
+        finally:
+            self.unwritten.hold(Gone(command, who, at, self._clock(), state, detail, found), refusal)
+        return CommandRecord(0, command, state, self._clock(), detail, found)
+
     async def newest(self, limit: int, before: int | None) -> Sequence[CommandRecord]:
         """Commands, newest first."""
         await self._forget(self._clock())
@@ -203,9 +227,7 @@ class Dispatcher:
         return value
 
     async def _send(self, number: int, command: Command, who: Requester, now: Millis) -> CommandRecord:
-        self._sent_at[command.device, command.point] = now
-        recent = [at for at in self._by_user.get(command.who, ()) if 0 <= now - at < PER_USER_MS]
-        self._by_user[command.who] = [*recent, now]
+        self._count(command, now)
 
         def write_down(c: sqlite3.Connection) -> bool:
             self._audit(c, who.name, who.source, "command.send", command, "", f"sent: {command.reason}")
@@ -217,6 +239,24 @@ class Dispatcher:
         record = CommandRecord(number, command, "sent", now)
         await self._jobs.put((record, who, done))
         return await asyncio.shield(done)  # whoever asked may go away; the command goes on
+
+    def _count(self, command: Command, now: Millis) -> None:
+        """One more of its point and its user, for the limits of both."""
+        self._sent_at[command.device, command.point] = now
+        recent = [at for at in self._by_user.get(command.who, ()) if 0 <= now - at < PER_USER_MS]
+        self._by_user[command.who] = [*recent, now]
+
+    def _write_late(self, c: sqlite3.Connection, gone: Gone) -> None:
+        """Writes down what went out while the disk refused, as it went."""
+        when = datetime.fromtimestamp(gone.at / 1000, UTC).isoformat(timespec="seconds")
+        late = f"the disk refused it at {when} {gone.detail}".strip()
+        command, who = gone.command, gone.who
+        number = commands.add(c, command, "requested", gone.at)
+        commands.settle(c, number, gone.state, gone.ended_at, late, gone.found)
+        self._audit(c, who.name, who.source, "command.send", command, "", f"sent: {command.reason}; {late}")
+        self._audit(
+            c, who.name, who.source, "command.end", command, _text(gone.found), f"{gone.state} {late}"
+        )
 
     async def _finish(
         self, record: CommandRecord, who: Requester, done: asyncio.Future[CommandRecord]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
@@ -27,13 +27,18 @@ class Step:
     desk: str
 
 
+async def _nothing(_: Millis) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class DailyWord:
-    """When (local time) and to which desks; `summary` makes its text."""
+    """When (local time) and to which desks; `summary` makes its text, `news` what the day until then had."""
 
     at: time
     desks: tuple[str, ...]
     summary: Callable[[], str]
+    news: Callable[[Millis], Awaitable[str]] = _nothing
 
 
 class Escalator:
@@ -73,7 +78,7 @@ class Escalator:
         if self._steps:
             for state in await self._store.occurrences(only_open=True):
                 pushes.extend(self._due(state, now))
-        pushes.extend(self._daily(now))
+        pushes.extend(await self._daily(now))
         if pushes:
             await self._store.save([], pushes)
             self._wake()
@@ -91,7 +96,7 @@ class Escalator:
                 made.extend(self._writer.escalation(state, step.desk, now))
         return made
 
-    def _daily(self, now: Millis) -> list[Push]:
+    async def _daily(self, now: Millis) -> list[Push]:
         if self._word is None:
             return []
         local = datetime.fromtimestamp(now / 1000, UTC).astimezone(self._zone)
@@ -101,4 +106,5 @@ class Escalator:
         if day == self._last_word or not 0 <= late_ms <= LATE_MS:
             return []
         self._last_word = day
-        return self._writer.heartbeat(self._word.desks, day, self._word.summary(), now)
+        said = "；".join(part for part in (self._word.summary(), await self._word.news(now)) if part)
+        return self._writer.heartbeat(self._word.desks, day, said, now)

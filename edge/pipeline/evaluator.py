@@ -182,7 +182,7 @@ class Evaluator:
         await self.settle(self.engine.reset(rule, scope, user, note, self._clock()))
 
     async def shelve(self, rule: str, scope: str, user: str, reason: str, until: Millis) -> None:
-        """A person puts an alarm aside; durable when it returns. Raises rules.engine.NotShelvable."""
+        """A person puts an alarm aside; durable when it returns. Raises rules.aside.NotShelvable."""
         await self.settle(self.engine.shelve(rule, scope, user, reason, until, self._clock()))
 
     async def unshelve(self, rule: str, scope: str) -> None:
@@ -190,7 +190,7 @@ class Evaluator:
         await self.settle(self.engine.unshelve(rule, scope, self._clock()))
 
     async def out_of_service(self, device: str, user: str, order: str, until: Millis) -> None:
-        """Somebody works on a device; durable when it returns. Raises rules.engine.NotTakenOut."""
+        """Somebody works on a device; durable when it returns. Raises rules.aside.NotTakenOut."""
         await self.settle(self.engine.out_of_service(device, user, order, until, self._clock()))
 
     async def into_service(self, device: str) -> bool:

@@ -51,7 +51,7 @@ class Learner:
         self._calendar = configuration.calendar or Calendar()
         self._zone = ZoneInfo(site.timezone)
         self._clock = clock
-        self._units = {(one.id, point): unit for one in site.devices for point, unit in one.points.items()}
+        self._units = {one.id: one.points for one in site.devices}
         self.failed = ""
 
     async def load(self) -> None:
@@ -103,7 +103,7 @@ class Learner:
             key.device, key.point, begin, times.learned, step=QUARTER_MS, aggregate="last", limit=MOST
         )
         quarters = [Quarter(at, value) for at, value in _numbers(samples)]
-        return History(self._units.get((key.device, key.point), ""), quarters, outdoor)
+        return History(self._units.get(key.device, {}).get(key.point, ""), quarters, outdoor)
 
     async def _weather(self, day: date) -> Mapping[date, float]:
         source = self._site.outdoor

@@ -13,11 +13,10 @@ _BACKFILL = Origin.BACKFILL
 
 
 class Latest:
-    """Takes batches off the bus, keeps the newest per point and tells listeners."""
+    """Takes batches off the bus and keeps the newest reading per point."""
 
-    def __init__(self, source: Subscription, tell: Callable[[Batch], None]) -> None:
+    def __init__(self, source: Subscription) -> None:
         self._source = source
-        self._tell = tell
         self._readings: dict[tuple[str, str], Reading] = {}
         self.good = 0
         self.bad = 0
@@ -42,8 +41,8 @@ class Latest:
         """A point's newest reading, good or bad."""
         return self._readings.get((device, point))
 
-    async def run(self) -> None:
-        """Follows the bus until cancelled."""
+    async def run(self, tell: Callable[[Batch], None]) -> None:
+        """Follows the bus until cancelled; `tell` gets what is shown."""
         while True:
             batch = await self._source.get()
             bad = list(map(_QUALITY, batch)).count(Quality.BAD)
@@ -51,12 +50,13 @@ class Latest:
             self.good += len(batch) - bad
             self.last_at = batch[-1].received_at
             if _BACKFILL in map(_ORIGIN, batch):
-                self._keep_some(batch)
+                batch = self._keep_some(batch)
             else:
                 self._readings.update(zip(map(_POINT, batch), batch, strict=True))
-                self._tell(batch)
+            if batch:
+                tell(batch)
 
-    def _keep_some(self, batch: Batch) -> None:
+    def _keep_some(self, batch: Batch) -> Batch:
         """Leaves out what is older than what is known: a device's log is not its state."""
         kept = []
         for reading in batch:
@@ -64,5 +64,4 @@ class Latest:
             if reading.origin is not _BACKFILL or known is None or known.at < reading.at:
                 self._readings[_POINT(reading)] = reading
                 kept.append(reading)
-        if kept:
-            self._tell(kept)
+        return kept

@@ -70,7 +70,7 @@ class NoticeWriter:
         site: str,
         zone: ZoneInfo,
         places: Mapping[str, str],
-        points: Mapping[tuple[str, str], PointSpec],
+        points: Mapping[str, Mapping[str, PointSpec]],
         texts: Mapping[str, RuleTexts],
         routes: Sequence[Route],
         quiet: Collection[str] = (),
@@ -160,7 +160,7 @@ class NoticeWriter:
         return replace(notice, id=_notice_id(transition, change))
 
     def _said(self, state: AlarmState) -> str:
-        spec = self._points.get((state.device, state.point))
+        spec = self._points.get(state.device, {}).get(state.point)
         if spec is None:
             return state.message
         return f"{spec.zh} {words(state.value, spec)}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from drivers.contract import Writable, Write
 from drivers.errors import NotWritable
 from drivers.line.arbiter import Arbiter
 from drivers.line.counters import DeviceState
-from drivers.mqtt.broker import MqttBroker
 from drivers.reading import Value
+
+if TYPE_CHECKING:
+    from drivers.mqtt.broker import MqttBroker
 
 Begin = Callable[[], None]
 """Called once, at the last moment before anything is sent; it may still raise."""

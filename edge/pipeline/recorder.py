@@ -13,7 +13,7 @@ from edge.store.readings import ReadingStore
 
 _LOG = logging.getLogger(__name__)
 
-GROUP_ROWS = 5_000
+GROUP_ROWS = 10_000
 """A group is committed early when it has grown to this."""
 HELD_ROWS = 100_000
 """Readings held in memory while the disk refuses; beyond it the oldest are dropped, counted."""

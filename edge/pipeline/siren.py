@@ -1,6 +1,7 @@
 """One siren on a relay: brings it into the state that the alarms demand, through the one door.
 
-It waits for nothing but its own device: no push, no browser, no network beyond the relay's line.
+It waits for nothing but its own device: no push, no browser, no network beyond the relay's line. For an
+emergency, and to fall silent, it does not wait for the disk either.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class SirenWays:
     """What a siren needs of the gateway: the door, whether its device answers, readings, the clock."""
 
     submit: Callable[[Command, Requester], Awaitable[CommandRecord]]
+    sound: Callable[[Command, Requester], Awaitable[CommandRecord]]
+    """The same, though the disk refuses to write it down."""
     online: Callable[[], bool]
     latest: Callable[[str, str], Reading | None]
     clock: Callable[[], Millis]
@@ -76,7 +79,8 @@ class Siren:
         self._max_on = millis(settings.max_on)
         self._memory = SirenMemory()
         self._stored: SirenMemory | None = None
-        self._loud: set[str] = set()
+        self._loud: dict[str, int] = {}
+        """The occurrences that are loud, with their priority."""
         self._on: bool | None = None
         """What the device was last brought to; `None` while nobody knows."""
         self._wrote_at: Millis = 0
@@ -102,6 +106,11 @@ class Siren:
         return frozenset(self._loud) - self._memory.hushed
 
     @property
+    def _emergency(self) -> bool:
+        """Whether an alarm of priority 1 asks for sound."""
+        return any(self._loud[occurrence] == 1 for occurrence in self._calling)
+
+    @property
     def fault(self) -> str:
         """Why it may not sound when it must: the last test, or a state that cannot be brought about."""
         since = self._trouble_since
@@ -124,9 +133,9 @@ class Siren:
         """True when an occurrence is loud that was not."""
         before = state.occurrence in self._loud
         if state.occurrence and state.priority in self._priorities and state.isa in LOUD:
-            self._loud.add(state.occurrence)
+            self._loud[state.occurrence] = state.priority
             return not before
-        self._loud.discard(state.occurrence)
+        self._loud.pop(state.occurrence, None)
         return False
 
     async def silence(self) -> int:
@@ -221,7 +230,9 @@ class Siren:
         command = Command(point.device, point.point, value, reason, f"siren {self.name}", now, now + VALID_MS)
         who = Requester(command.who, Role.ADMIN, command.who, "gateway")
         try:
-            record = await self._ways.submit(command, who)
+            # On for lives, or off: neither may fail for want of a record.
+            go = self._ways.sound if self._emergency or not on else self._ways.submit
+            record = await go(command, who)
         except (CommandRefused, OutcomeLost, sqlite3.OperationalError) as error:
             self._say(str(error), now)
             return False

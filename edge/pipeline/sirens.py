@@ -83,6 +83,7 @@ def sirens_of(
             outlet = outlets[device]
             ways = SirenWays(
                 dispatcher.submit,
+                dispatcher.sound,
                 lambda outlet=outlet: outlet.online,  # type: ignore[misc]  # bound now, not at the loop's end
                 latest.reading,
                 clock,

@@ -196,6 +196,15 @@ def newest(
     return [_record(row) for row in rows]
 
 
+def asked(c: sqlite3.Connection, since: Millis, limit: int = 1000) -> Sequence[ActionRecord]:
+    """What a person was asked, or advised, to do since then, newest first."""
+    rows = c.execute(
+        "SELECT * FROM action WHERE kind IN (?, ?) AND at >= ? ORDER BY id DESC LIMIT ?",
+        (ActKind.PROPOSED, ActKind.ADVISED, since, limit),
+    ).fetchall()
+    return [_record(row) for row in rows]
+
+
 def by_key(c: sqlite3.Connection, keys: Sequence[str]) -> Mapping[str, int]:
     """The numbers of decisions."""
     return {

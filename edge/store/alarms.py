@@ -4,14 +4,14 @@ the pushes that follow from it, all in the transaction of the transition."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from cloud_sync.outbox import Backlog, Entry, Taken
-from drivers.reading import Millis, Value
+from cloud_sync.outbox import Entry
+from drivers.reading import Millis
 from edge.store.database import Database
 from edge.store.findings import keep_findings
 from rules.alarm import AlarmState, Change, Condition, Transition
@@ -79,7 +79,7 @@ def _dump(state: AlarmState) -> str:
     return msgspec.json.encode(asdict(state)).decode()
 
 
-def _load(text: str) -> AlarmState:
+def state_of(text: str) -> AlarmState:
     """A stored state; fields unknown to this version are left out, new ones take their default."""
     known = {field.name for field in fields(AlarmState)}
     raw: dict[str, Any] = {k: v for k, v in msgspec.json.decode(text).items() if k in known}
@@ -105,7 +105,7 @@ class AlarmStore:
     async def states(self) -> list[AlarmState]:
         """The persisted state of every rule instance, for the engine's start."""
         return await self._core.read(
-            lambda c: [_load(row[0]) for row in c.execute("SELECT state FROM alarm_state")], patient=True
+            lambda c: [state_of(row[0]) for row in c.execute("SELECT state FROM alarm_state")], patient=True
         )
 
     async def save(
@@ -133,7 +133,7 @@ class AlarmStore:
         where = "WHERE open" if only_open else ""
         return await self._core.read(
             lambda c: [
-                _load(row[0])
+                state_of(row[0])
                 for row in c.execute(
                     f"SELECT state FROM occurrence {where} ORDER BY raised_at DESC LIMIT ?", (limit,)
                 )
@@ -144,7 +144,7 @@ class AlarmStore:
         """Occurrences that were raised in [since, until), oldest first."""
         return await self._core.read(
             lambda c: [
-                _load(row[0])
+                state_of(row[0])
                 for row in c.execute(
                     "SELECT state FROM occurrence WHERE raised_at>=? AND raised_at<? ORDER BY raised_at",
                     (since, until),
@@ -157,7 +157,7 @@ class AlarmStore:
 
         def look(connection: sqlite3.Connection) -> AlarmState | None:
             row = connection.execute("SELECT state FROM occurrence WHERE id=?", (occurrence,)).fetchone()
-            return _load(row[0]) if row else None
+            return state_of(row[0]) if row else None
 
         return await self._core.read(look)
 
@@ -279,86 +279,6 @@ SENT = frozenset(
     }
 )  # fmt: skip
 """Transitions that belong to an occurrence's history and go to the district."""
-
-
-class AlarmOutbox:
-    """Alarm transitions on their way out: one point for each, measurement `alarm`."""
-
-    name = "alarms"
-
-    def __init__(self, core: Database, site_tags: Mapping[str, str]) -> None:
-        self._core = core
-        self._site_tags = dict(site_tags)
-
-    async def take(self, destination: str, limit: int, since: Millis | None = None) -> Taken:
-        """See `cloud_sync.outbox.Outbox`; all of it is urgent."""
-
-        def look(connection: sqlite3.Connection) -> Taken:
-            cursor = self._position(connection, destination)
-            rows = connection.execute(
-                "SELECT id, change, at, state FROM transition WHERE id>? ORDER BY id LIMIT ?",
-                (cursor, limit),
-            ).fetchall()
-            entries = [self._entry(row["id"], row["change"], row["at"], _load(row["state"])) for row in rows]
-            return Taken(entries, rows[-1]["id"] if rows else cursor, len(rows) == limit)
-
-        return await self._core.read(look)
-
-    def _entry(self, number: int, change: str, at: Millis, state: AlarmState) -> Entry:
-        tags = {
-            **self._site_tags,
-            "rule": state.rule,
-            "space": state.scope,
-            "device": state.device,
-            "priority": str(state.priority),
-            "state": change,
-        }
-        values: dict[str, Value] = {
-            "occurrence": state.occurrence,
-            "condition": state.condition.value,
-            "acked": state.acked,
-            "latched": state.latched,
-            "suppressed": bool(state.suppressed_by),
-            "shelved": state.shelved_until is not None,
-            "message": state.message,
-        }
-        if isinstance(state.value, float):
-            values["value"] = state.value
-        return Entry(number, "alarm", tags, values, at)
-
-    @staticmethod
-    def _position(connection: sqlite3.Connection, destination: str) -> int:
-        row = connection.execute(
-            "SELECT position FROM cursors WHERE stream='alarms' AND destination=?", (destination,)
-        ).fetchone()
-        return row[0] if row else 0
-
-    async def accept(self, destination: str, cursor: int, sent: int, behind: int | None = None) -> None:
-        """See the protocol; nothing is taken out of turn."""
-        await self._core.run(
-            lambda c: c.execute(
-                "INSERT INTO cursors VALUES('alarms',?1,?2,?3) ON CONFLICT(stream, destination) DO UPDATE"
-                " SET position=max(position, ?2), sent=sent+?3",
-                (destination, cursor, sent),
-            )
-        )
-
-    async def park(self, destination: str, entry: Entry, line: str, status: int, reason: str) -> None:
-        """Sets one refused entry aside."""
-        await Quarantine(self._core).park(self.name, destination, entry, line, status, reason)
-
-    async def backlog(self, destination: str) -> Backlog:
-        """Transitions behind the cursor."""
-
-        def look(connection: sqlite3.Connection) -> Backlog:
-            return Backlog(
-                *connection.execute(
-                    "SELECT count(*), min(at) FROM transition WHERE id>?",
-                    (self._position(connection, destination),),
-                ).fetchone()
-            )
-
-        return await self._core.read(look)
 
 
 class Quarantine:

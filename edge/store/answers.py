@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple
 
 from drivers.reading import Millis, Value
@@ -54,6 +55,11 @@ class Sums(NamedTuple):
     complete: bool
 
 
+FIGURES = ("count", "min", "max", "mean", "last")
+"""What follows a point's name at the district, in the order of `Figures`."""
+HOUR: Millis = 3_600_000
+
+
 class Figures(NamedTuple):
     """What a point's values of an hour come to."""
 
@@ -72,11 +78,30 @@ class Hour(NamedTuple):
     points: dict[str, Figures]
 
 
+SeriesKey = tuple[str, str, str, str]
+"""A series without its points: device, kind, space, building."""
+
+
+class Part(NamedTuple):
+    """How far a step of work is told: the cursor at its end, and the series that was told last."""
+
+    cursor: int
+    after: SeriesKey
+
+
 class Hours(NamedTuple):
     """Hours that something was stored of behind a cursor, made anew from all that is stored of them.
-    The sources are without their points."""
+    The sources are without their points. `after` is the last series of a part, `None` when the step
+    up to the cursor is complete."""
 
     sources: list[Source]
     hours: list[Hour]
     cursor: int
     more: bool
+    after: SeriesKey | None = None
+
+
+def hour_id(source: Source, at: Millis) -> int:
+    """A number for one hour of a series, always the same."""
+    series = "\0".join((source.device, source.kind, source.space, source.building))
+    return at // HOUR << 32 | zlib.crc32(series.encode())

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TypeVar
 
 from cloud_sync.outbox import Entry
-from cloud_sync.reader import Series, Sum
+from cloud_sync.reader import Series, Sum, Tags
 from cloud_sync.reconcile import Holding
-from drivers.reading import Millis
-from edge.store.answers import Slice, Sums
+from drivers.reading import Millis, Value
+from edge.store.answers import Hours, Slice, Sums
 from edge.store.cursors import Held
 from edge.store.helper import Helper
+from edge.store.hourly import entries_of
 from edge.store.moments import Source
 
+T = TypeVar("T")
+Ask = Callable[[], Awaitable[T]]
 _PART: Millis = 3_600_000
 _LIMIT_S = 300.0
 
 
+def _as_sent(entry: Entry) -> Entry:
+    return entry
+
+
 class StoreEvidence:
-    """`held` says what the destination holds, `parked` which moments it refused; `marked` puts an
-    entry as it was sent."""
+    """Of readings. `held` says what the destination holds, `parked` which moments it refused; `marked`
+    puts an entry as it was sent."""
 
     def __init__(
         self,
         helper: Helper,
         site_tags: Mapping[str, str],
-        held: Callable[[], Awaitable[Held]],
-        parked: Callable[[], Awaitable[Sequence[int]]],
-        marked: Callable[[Entry], Entry] = lambda entry: entry,
+        held: Ask[Held],
+        parked: Ask[Sequence[int]],
+        marked: Callable[[Entry], Entry] = _as_sent,
     ) -> None:
         self._helper = helper
         self._site_tags = dict(site_tags)
@@ -39,38 +47,105 @@ class StoreEvidence:
     async def sums(self, since: Millis, until: Millis) -> Sequence[Holding] | None:
         """See the protocol."""
         found = await self._helper.call("sums", Sums, since, until, *await self._sent(), timeout_s=_LIMIT_S)
-        if not found.complete:
-            return None
-        series: dict[tuple[str, Series], Sum] = {}
-        for one in found.series:
-            source = found.sources[one.source]
-            tags = tuple(sorted((key, value) for key, value in self._tags(source).items() if value))
-            key = source.kind, Series(tags, source.points[one.point].name)
-            series[key] = _added(series.get(key), one.number, one.total)
-        return [Holding(*key, total) for key, total in series.items()]
+        return _holdings(found, self._site_tags)
 
-    async def again(self, device: str, since: Millis, until: Millis) -> AsyncIterator[Sequence[Entry]]:
-        """See the protocol; hour by hour."""
+    async def again(
+        self, series: Collection[Series], since: Millis, until: Millis
+    ) -> AsyncIterator[Sequence[Entry]]:
+        """See the protocol; device by device, hour by hour."""
         sent = await self._sent()
-        for start in range(since, until, _PART):
-            end = min(until, start + _PART)
-            found = await self._helper.call("again", Slice, device, start, end, *sent, timeout_s=_LIMIT_S)
-            tags = [self._tags(source) for source in found.sources]
-            yield [
-                self._marked(
-                    Entry(one.id, found.sources[one.source].kind, tags[one.source], one.fields, one.at)
-                )
-                for one in found.entries
-            ]
+        for device in _devices(series):
+            for start in range(since, until, _PART):
+                end = min(until, start + _PART)
+                found = await self._helper.call("again", Slice, device, start, end, *sent, timeout_s=_LIMIT_S)
+                tags = [_tags(source, self._site_tags) for source in found.sources]
+                yield [
+                    self._marked(
+                        Entry(one.id, found.sources[one.source].kind, tags[one.source], one.fields, one.at)
+                    )
+                    for one in found.entries
+                ]
 
     async def _sent(self) -> tuple[list[tuple[int, int]], list[int]]:
         """The ids that the destination holds, and those that it refused."""
         held = await self._held()
         return [(0, held.position), *held.ahead], list(await self._parked())
 
-    def _tags(self, source: Source) -> Mapping[str, str]:
-        tags = {"building": source.building, "space": source.space, "device": source.device}
-        return {**self._site_tags, **tags}
+
+class HourlyEvidence:
+    """Of hourly figures. `position` says up to which moment the destination's are made of, `parked`
+    which hours it refused."""
+
+    def __init__(
+        self, helper: Helper, site_tags: Mapping[str, str], position: Ask[int], parked: Ask[Sequence[int]]
+    ) -> None:
+        self._helper = helper
+        self._site_tags = dict(site_tags)
+        self._position = position
+        self._parked = parked
+
+    async def sums(self, since: Millis, until: Millis) -> Sequence[Holding] | None:
+        """See the protocol; each figure of a point is a field."""
+        found = await self._helper.call(
+            "hour_sums", Sums, since, until, *await self._sent(), timeout_s=_LIMIT_S
+        )
+        return _holdings(found, self._site_tags)
+
+    async def again(
+        self, series: Collection[Series], since: Millis, until: Millis
+    ) -> AsyncIterator[Sequence[Entry]]:
+        """See the protocol; device by device."""
+        sent = await self._sent()
+        for device in _devices(series):
+            found = await self._helper.call(
+                "hours_again", Hours, device, since, until, *sent, timeout_s=_LIMIT_S
+            )
+            yield entries_of(found, self._site_tags)
+
+    async def _sent(self) -> tuple[int, list[int]]:
+        return await self._position(), list(await self._parked())
+
+
+class AlarmEvidence:
+    """Of alarms. `sent` gives the transitions of a time that the destination took, as they were sent."""
+
+    def __init__(self, sent: Callable[[Millis, Millis], Awaitable[Sequence[Entry]]]) -> None:
+        self._sent = sent
+
+    async def sums(self, since: Millis, until: Millis) -> Sequence[Holding] | None:
+        """See the protocol."""
+        points: dict[tuple[str, Tags, Millis], dict[str, Value]] = {}
+        for entry in await self._sent(since, until):
+            # in one series the later of one instant overwrote the earlier
+            points.setdefault((entry.measurement, _known(entry.tags), entry.at), {}).update(entry.fields)
+        values: dict[tuple[str, Series], list[Value]] = {}
+        for (measurement, tags, _), fields in points.items():
+            for name, value in fields.items():
+                values.setdefault((measurement, Series(tags, name)), []).append(value)
+        return [Holding(*key, _sum(found)) for key, found in values.items()]
+
+    async def again(
+        self, series: Collection[Series], since: Millis, until: Millis
+    ) -> AsyncIterator[Sequence[Entry]]:
+        """See the protocol."""
+        wanted = {one.tags for one in series}
+        yield [entry for entry in await self._sent(since, until) if _known(entry.tags) in wanted]
+
+
+def _sum(values: Sequence[Value]) -> Sum:
+    numbers = [value for value in values if isinstance(value, float)]
+    return Sum(len(values), math.fsum(numbers) if len(numbers) == len(values) else None)
+
+
+def _holdings(found: Sums, site_tags: Mapping[str, str]) -> Sequence[Holding] | None:
+    if not found.complete:
+        return None
+    series: dict[tuple[str, Series], Sum] = {}
+    for one in found.series:
+        source = found.sources[one.source]
+        key = source.kind, Series(_known(_tags(source, site_tags)), source.points[one.point].name)
+        series[key] = _added(series.get(key), one.number, one.total)
+    return [Holding(*key, total) for key, total in series.items()]
 
 
 def _added(before: Sum | None, number: int, total: float | None) -> Sum:
@@ -78,3 +153,16 @@ def _added(before: Sum | None, number: int, total: float | None) -> Sum:
         return Sum(number, total)
     both = None if total is None or before.total is None else math.fsum((total, before.total))
     return Sum(before.number + number, both)
+
+
+def _tags(source: Source, site_tags: Mapping[str, str]) -> Mapping[str, str]:
+    return {**site_tags, "building": source.building, "space": source.space, "device": source.device}
+
+
+def _known(tags: Mapping[str, str]) -> Tags:
+    """As the district tells them: an empty tag is none."""
+    return tuple(sorted((key, value) for key, value in tags.items() if value))
+
+
+def _devices(series: Collection[Series]) -> list[str]:
+    return sorted({dict(one.tags)["device"] for one in series})

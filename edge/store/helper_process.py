@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from drivers.reading import Millis
-from edge.store import figures, sealing
-from edge.store.answers import Hours, Outgoing, Samples, Slice, Sums
+from edge.store import figures, hourly_figures, sealing
+from edge.store.answers import Hours, Outgoing, Part, Samples, Slice, Sums
 from edge.store.catalogue import Batch, Policy
 from edge.store.history import Snapshot
 from edge.store.sealing import Orphaned
@@ -47,6 +47,8 @@ class Server:
             "sums": self.sums,
             "again": self.again,
             "hours": self.hours,
+            "hour_sums": self.hour_sums,
+            "hours_again": self.hours_again,
         }
 
     def seal(self, now: Millis, keep: Millis, span: Millis) -> list[Batch]:
@@ -137,11 +139,27 @@ class Server:
         with Snapshot(self._data) as snapshot:
             return figures.again(snapshot, device, since, until, runs, without)
 
-    def hours(self, behind: int, before: Millis, first_held: int | None) -> Hours:
-        """See `figures.hours`."""
+    def hours(
+        self, behind: int, before: Millis, first_held: int | None, limit: int,
+        part: tuple[int, list[str]] | None,
+    ) -> Hours:  # fmt: skip
+        """See `hourly_figures.hours`."""
+        os.nice(max(0, _NICE - os.nice(0)))
+        told = None if part is None else msgspec.convert(part, Part)
+        with Snapshot(self._data) as snapshot:
+            return hourly_figures.hours(snapshot, behind, before, first_held, limit, told)
+
+    def hour_sums(self, since: Millis, until: Millis, upto: int, without: list[int]) -> Sums:
+        """See `hourly_figures.hour_sums`."""
         os.nice(max(0, _NICE - os.nice(0)))
         with Snapshot(self._data) as snapshot:
-            return figures.hours(snapshot, behind, before, first_held)
+            return hourly_figures.hour_sums(snapshot, since, until, upto, without)
+
+    def hours_again(self, device: str, since: Millis, until: Millis, upto: int, without: list[int]) -> Hours:
+        """See `hourly_figures.hours_again`."""
+        os.nice(max(0, _NICE - os.nice(0)))
+        with Snapshot(self._data) as snapshot:
+            return hourly_figures.hours_again(snapshot, device, since, until, upto, without)
 
 
 def _samples(series: Series) -> Samples:

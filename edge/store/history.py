@@ -27,6 +27,7 @@ from edge.store.series import BatchRows, Series, SourceBlock, StoredRow, in_orde
 
 _LOG = logging.getLogger(__name__)
 
+HOUR_MS = 3_600_000
 LONG_AGO, FAR_OFF = -(1 << 62), 1 << 62
 
 
@@ -107,8 +108,11 @@ class Snapshot:
                 for number, source in archive.sources_in(connection, device).items():
                     if point is not None and point not in source.index:
                         continue
+                    columns = wanted(source)
+                    if columns is not None and not columns:
+                        continue
                     for body in archive.bodies(connection, number, since, until, self.sealed):
-                        if (block := self._decoded(body, wanted(source))) is not None:
+                        if (block := self._decoded(body, columns)) is not None:
                             yield SourceBlock(source, block)
         except sqlite3.DatabaseError as error:
             self._note(path, error)
@@ -147,11 +151,17 @@ class Snapshot:
         for name in devices:
             yield from self._blocks(name, None, since, until, ())
 
-    def sealed_blocks(self, device: str | None, since: Millis, until: Millis) -> Iterator[SourceBlock]:
-        """A device's sealed blocks, or all, with all their columns that touch [since, until)."""
+    def sealed_blocks(
+        self, device: str | None, since: Millis, until: Millis,
+        wanted: Callable[[Source], bool] = lambda _: True,
+    ) -> Iterator[SourceBlock]:  # fmt: skip
+        """A device's sealed blocks, or all, with all their columns that touch [since, until); of wanted
+        sources."""
         for day in (day for day in self.days if day.raw):
             if day.first_at < until and day.last_at >= since:
-                yield from self._of_day(day, device, since, until, lambda _: None, None)
+                yield from self._of_day(
+                    day, device, since, until, lambda source: None if wanted(source) else set(), None
+                )
 
     def _devices(self) -> list[str]:
         return sorted({source.device for source in moments.sources(self._hot).values()})
@@ -280,43 +290,72 @@ class Snapshot:
 
     def batch(self, last_id: int, key: int) -> BatchRows:
         """All moments of one batch."""
-        return BatchRows(self.blocks_in(last_id, key))
+        return BatchRows(list(self.blocks_in(last_id, key)))
 
     def blocks_in(
         self, last_id: int, key: int, since: Millis = LONG_AGO, until: Millis = FAR_OFF,
         wanted: Callable[[Source], Collection[int] | None] = lambda _: None,
-    ) -> list[SourceBlock]:  # fmt: skip
+    ) -> Iterator[SourceBlock]:  # fmt: skip
         """One batch's blocks that touch [since, until), in the order of storing, with the wanted columns;
         none of a source of which none is wanted."""
         path = catalogue.raw_file(self._data, key)
-        found: list[SourceBlock] = []
         try:
             with archive.reading(path) as connection:
-                if connection is not None:
-                    sources = archive.sources_in(connection)
-                    for source, body in connection.execute(
-                        "SELECT source, body FROM chunks"
-                        " WHERE batch=? AND first_at<? AND last_at>=? ORDER BY id",
-                        (last_id, until, since),
-                    ):
-                        columns = wanted(sources[source])
-                        if columns is not None and not columns:
-                            continue
-                        if (block := self._decoded(body, columns)) is not None:
-                            found.append(SourceBlock(sources[source], block))
+                if connection is None:
+                    return
+                sources = archive.sources_in(connection)
+                for source, body in connection.execute(
+                    "SELECT source, body FROM chunks WHERE batch=? AND first_at<? AND last_at>=? ORDER BY id",
+                    (last_id, until, since),
+                ):
+                    columns = wanted(sources[source])
+                    if columns is not None and not columns:
+                        continue
+                    if (block := self._decoded(body, columns)) is not None:
+                        yield SourceBlock(sources[source], block)
         except sqlite3.DatabaseError as error:
             self._note(path, error)
-        return found
 
-    def hot(self, behind: int, since: Millis = LONG_AGO, until: Millis = FAR_OFF) -> Iterator[StoredRow]:
-        """Hot moments behind an id with since <= at < until, in the order of storing."""
-        known = moments.sources(self._hot)
+    def hot(
+        self, behind: int, since: Millis = LONG_AGO, until: Millis = FAR_OFF,
+        wanted: Callable[[Source], bool] = lambda _: True,
+    ) -> Iterator[StoredRow]:  # fmt: skip
+        """Hot moments behind an id with since <= at < until, in the order of storing, of wanted sources."""
+        known = {number: one for number, one in moments.sources(self._hot).items() if wanted(one)}
         for number, source, at, received_at, body in self._hot.execute(
             "SELECT id, source, at, received_at, body FROM moments WHERE id>? AND at>=? AND at<? ORDER BY id",
             (max(behind, self.sealed), since, until),
         ):
+            if source not in known:
+                continue
             values, marks = moments.values_of(body)
             yield StoredRow(number, known[source], at, received_at, values, dict(marks))
+
+    def hot_sources(self, behind: int, since: Millis, until: Millis) -> list[Source]:
+        """Of which sources there are hot moments behind an id with since <= at < until."""
+        known = moments.sources(self._hot)
+        rows = self._hot.execute(
+            "SELECT DISTINCT source FROM moments WHERE id>? AND at>=? AND at<?",
+            (max(behind, self.sealed), since, until),
+        )
+        return [known[number] for (number,) in rows]
+
+    def hot_hours(
+        self, behind: int, before: Millis, stop: int | None
+    ) -> tuple[Sequence[tuple[Source, int]], int]:
+        """Hours since the epoch of the hot moments behind an id, by source, and the last of them: up to
+        the first that came in from `before` on, or that has the id `stop`."""
+        behind = max(behind, self.sealed)
+        (young,) = self._hot.execute(
+            "SELECT min(id) FROM moments WHERE id>? AND received_at>=?", (behind, before)
+        ).fetchone()
+        end = min(one for one in (young, stop, FAR_OFF) if one is not None)
+        known = moments.sources(self._hot)
+        rows = self._hot.execute(
+            f"SELECT source, at/{HOUR_MS}, max(id) FROM moments WHERE id>? AND id<? GROUP BY 1, 2",
+            (behind, end),
+        ).fetchall()
+        return [(known[row[0]], row[1]) for row in rows], max((row[2] for row in rows), default=behind)
 
     def walk(self, behind: int = 0, since: Millis = LONG_AGO, until: Millis = FAR_OFF) -> Iterator[StoredRow]:
         """Every moment behind an id with since <= at < until, in the order of storing."""

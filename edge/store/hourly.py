@@ -14,18 +14,16 @@ from collections.abc import Callable, Mapping
 
 from cloud_sync.outbox import Backlog, Entry, Taken
 from drivers.reading import Millis, Value
-from edge.store.answers import Figures, Hours
+from edge.store.answers import FIGURES, HOUR, Hour, Hours, Part, hour_id
 from edge.store.database import Database
 from edge.store.helper import Helper
 from edge.store.moments import Source
 from edge.store.outbox import Park
 
-HOUR: Millis = 3_600_000
 LATE: Millis = 120_000
 """So long after its end an hour is made: the last groups are stored by then."""
-FIGURES = ("count", "min", "max", "mean", "last")
-"""What follows a point's name, in the order of `Figures`."""
-_IDS = 1 << 20
+MOST = 500
+"""Hours of devices that are taken at once: with thirty points each a few MB."""
 
 
 class HourlyOutbox:
@@ -48,33 +46,33 @@ class HourlyOutbox:
         self._first_held = first_held
         self._not_before = not_before
         self._looked: dict[str, Millis] = {}
+        self._given: dict[str, Part | None] = {}
+        self._told: dict[str, Part | None] = {}
 
     async def take(self, destination: str, limit: int, since: Millis | None = None) -> Taken:
-        """See the protocol; nothing of it is urgent, and a step of work is taken as a whole."""
-        cursor = await self._database.read(lambda c: _position(c, destination))
+        """See the protocol; nothing of it is urgent. Where a step of work has more hours than are taken
+        at once, the cursor stays until its last part: what a restart breaks off is made again."""
+        cursor = await self._database.read(lambda c: position(c, destination))
         now = self._clock()
         before = (now - LATE) // HOUR * HOUR
         if since is not None or now < self._not_before or self._looked.get(destination) == before:
             return Taken([], cursor, False, cursor)
-        found = await self._helper.call("hours", Hours, cursor, before, self._first_held(), timeout_s=120.0)
+        part = self._told.get(destination)
+        while True:
+            found = await self._helper.call(
+                "hours", Hours, cursor, before, self._first_held(), min(limit, MOST), part, timeout_s=120.0
+            )
+            part = None if found.after is None else Part(found.cursor, found.after)
+            if found.hours or part is None:
+                break
         if not found.more:
             self._looked[destination] = before
-        entries = [
-            self._entry(found.sources[hour.source], hour.source, hour.at, hour.points) for hour in found.hours
-        ]
-        return Taken(entries, found.cursor, found.more)
-
-    def _entry(self, source: Source, number: int, at: Millis, points: Mapping[str, Figures]) -> Entry:
-        tags = {"building": source.building, "space": source.space, "device": source.device}
-        fields: dict[str, Value] = {
-            f"{point}_{name}": float(value)
-            for point, figures in points.items()
-            for name, value in zip(FIGURES, figures, strict=True)
-        }
-        return Entry(at // HOUR * _IDS + number, source.kind, {**self._site_tags, **tags}, fields, at)
+        self._given[destination] = part
+        return Taken(entries_of(found, self._site_tags), found.cursor if part is None else cursor, found.more)
 
     async def accept(self, destination: str, cursor: int, sent: int, behind: int | None = None) -> None:
         """See the protocol."""
+        self._told[destination] = self._given.pop(destination, None)
         await self._database.run(
             lambda c: c.execute(
                 "INSERT INTO hourly VALUES(?1,?2,?3) ON CONFLICT(destination) DO UPDATE"
@@ -92,7 +90,7 @@ class HourlyOutbox:
         over = (self._clock() - LATE) // HOUR * HOUR
 
         def look(connection: sqlite3.Connection) -> Backlog:
-            cursor = _position(connection, destination)
+            cursor = position(connection, destination)
             row = (
                 connection.execute(
                     "SELECT first_at FROM batches WHERE last_id>? ORDER BY last_id LIMIT 1", (cursor,)
@@ -108,6 +106,22 @@ class HourlyOutbox:
         return await self._database.read(look)
 
 
-def _position(connection: sqlite3.Connection, destination: str) -> int:
+def entries_of(found: Hours, site_tags: Mapping[str, str]) -> list[Entry]:
+    """Hours as the long-lived bucket holds them."""
+    return [_entry(found.sources[hour.source], hour, site_tags) for hour in found.hours]
+
+
+def _entry(source: Source, hour: Hour, site_tags: Mapping[str, str]) -> Entry:
+    tags = {**site_tags, "building": source.building, "space": source.space, "device": source.device}
+    fields: dict[str, Value] = {
+        f"{point}_{name}": float(value)
+        for point, figures in hour.points.items()
+        for name, value in zip(FIGURES, figures, strict=True)
+    }
+    return Entry(hour_id(source, hour.at), source.kind, tags, fields, hour.at)
+
+
+def position(connection: sqlite3.Connection, destination: str) -> int:
+    """Up to which moment a destination's hours are made of."""
     row = connection.execute("SELECT position FROM hourly WHERE destination=?", (destination,)).fetchone()
     return int(row[0]) if row else 0

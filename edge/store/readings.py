@@ -22,6 +22,7 @@ from edge.store.samples import Sample, aggregated, unpacked
 
 _LOG = logging.getLogger(__name__)
 
+_GOOD = Quality.GOOD
 LONG_AGO, FAR_OFF = -(1 << 62), 1 << 62
 
 
@@ -104,7 +105,7 @@ class ReadingStore:
         readings: Sequence[Reading],
         sealed: Mapping[_Instant, Sequence[str]],
     ) -> _Appended:
-        group, duplicates = self._gather(readings)
+        group, known, duplicates = self._gather(readings)
         late = [moment for moment in group if moment.at <= self._newest[moment.source.device]]
         if late:
             until = _sealed_last(connection)
@@ -118,38 +119,42 @@ class ReadingStore:
         rows = [
             (self._ids[m.source.device], m.at, m.received_at, m.body())
             for m in group
-            if m.marks or any(v is not None for v in m.values)
+            if m.marks or m.values.count(None) < len(m.values)
         ]
         connection.executemany("INSERT INTO moments(source, at, received_at, body) VALUES(?,?,?,?)", rows)
         newest: dict[str, Millis] = {}
         for moment in group:
             device = moment.source.device
             newest[device] = max(newest.get(device, self._newest[device]), moment.at)
-        known = sum(1 for r in readings if r.device in self._sources)
         return _Appended(known - duplicates, duplicates, newest)
 
-    def _gather(self, readings: Sequence[Reading]) -> tuple[list[Moment], int]:
-        """The readings by device and instant; and how many said a point's instant twice."""
+    def _gather(self, readings: Sequence[Reading]) -> tuple[list[Moment], int, int]:
+        """The readings by device and instant; how many are of known devices, and how many of these said
+        a point's instant twice."""
         found: dict[tuple[str, Millis], Moment] = {}
-        duplicates = 0
-        last: Moment | None = None
+        known = duplicates = 0
+        of, instant = "", LONG_AGO  # whose readings come now: they come together
+        mine: Moment | None = None
         for device, point, value, _unit, at, received_at, quality, reason, _origin in readings:
-            if last is None or last.at != at or last.source.device != device:
-                source = self._sources.get(device)
-                if source is None:
-                    continue
-                last = found.get((device, at))
-                if last is None:
-                    last = Moment(source, at, received_at, [None] * len(source.points), {})
-                    found[device, at] = last
-            index = last.source.index[point]
-            if last.holds(index):
+            if at != instant or device != of:
+                of, instant = device, at
+                mine = found.get((device, at))
+                if mine is None and (source := self._sources.get(device)) is not None:
+                    mine = Moment(source, at, received_at, [None] * len(source.points), {})
+                    found[device, at] = mine
+                if mine is not None:
+                    index, values, marks = mine.source.index, mine.values, mine.marks
+            if mine is None:
+                continue
+            known += 1
+            place = index[point]
+            if values[place] is not None or place in marks:
                 duplicates += 1
                 continue
-            last.values[index] = value
-            if quality is not Quality.GOOD:
-                last.marks[index] = (quality, reason)
-        return list(found.values()), duplicates
+            values[place] = value
+            if quality is not _GOOD:
+                marks[place] = (quality, reason)
+        return list(found.values()), known, duplicates
 
     def _forget_known(self, connection: sqlite3.Connection, late: Sequence[Moment]) -> int:
         """Takes out of moments what earlier groups stored of the same instants; how many."""

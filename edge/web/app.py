@@ -13,7 +13,6 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from edge.store.accounts import Role
-from edge.web import problems
 from edge.web.api import (
     actions,
     alarms,
@@ -37,11 +36,12 @@ from edge.web.api import (
 )
 from edge.web.api.context import Context
 from edge.web.auth import Authority, Needs
+from edge.web.handlers import install
 from edge.web.live import LiveHub
 from edge.web.school import Schools
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 from edge.web.shield import Limits, Shield, default_limits
-from edge.web.views import ProblemView
+from edge.web.views.problem import ProblemView
 
 PREFIX = "/api/v1"
 DASHBOARD = "dashboard"
@@ -91,7 +91,7 @@ def create_app(
         app.include_router(resource.router, prefix=PREFIX)
     app.include_router(metrics.router)
     check_roles(app)
-    problems.install(app)
+    install(app)
     app.add_middleware(Shield, authority=authority, limits=limits or default_limits())
     if static is not None:
         # Bundles are compressed here and kept by browsers; the API's answers are not worth the CPU.

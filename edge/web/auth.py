@@ -28,7 +28,7 @@ from edge.store.accounts import (
 from edge.store.database import Database
 from edge.store.passwords import hash_password, matches, weakness
 from edge.web.problems import Problem
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 
 COOKIE = "campus_session"
 RECHECK = 5_000

@@ -9,8 +9,8 @@ from itertools import islice
 import msgspec
 
 from drivers.reading import Millis, Quality, Reading
-from edge.web.services import Sample
-from edge.web.views import instant
+from edge.web.services.history import Sample
+from edge.web.views.base import instant
 
 SLICE = 1000
 """Items encoded in one go; between slices the event loop serves others."""

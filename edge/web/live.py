@@ -1,7 +1,8 @@
 """Server-sent events: one hub that encodes each event once, and a bounded queue for each client.
 
 Readings are coalesced: between two flushes only the latest of each point is kept, and a
-flush comes at most twice a second. While nobody listens nothing is encoded. A client
+flush comes at most twice a second. While nobody listens nothing is gathered or encoded; the
+first who comes is shown the newest of every point. A client
 that cannot follow, or comes back too late, is told to `resync` instead of missing
 something silently.
 """
@@ -12,14 +13,20 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from drivers.reading import Millis, Reading
 from edge.config.configuration import Configuration
 from edge.web.encoding import array, reading_fields
-from edge.web.school import Schools, line_view, sync_view
-from edge.web.services import AlarmRecord, LineStatus, SyncStatus
-from edge.web.views import View, instant
+from edge.web.services.alarms import AlarmRecord
+from edge.web.services.lines import LineStatus
+from edge.web.services.sync import SyncStatus
+from edge.web.views.base import View, instant
+
+if TYPE_CHECKING:
+    from edge.web.school import Schools
 
 _POINT = itemgetter(0, 1)
 MOST_CLIENTS = 50
@@ -27,6 +34,9 @@ QUEUE_BYTES = 4_000_000
 """What may wait for one client; events are shared, so only a stalled client costs memory."""
 RING_BYTES = 2_000_000
 """Events kept for clients that come back."""
+PAUSE, LINGER = 0.02, 0.2
+"""Parts of the time between two flushes: without readings for the one, or after the other at most, a
+tick of the lines is taken as over."""
 
 
 class Full(Exception):
@@ -87,12 +97,14 @@ def frame(event: str, data: bytes, number: int | None = None) -> bytes:
 
 class LiveHub:
     """Everything live goes through here. What is told to it never waits and may be called from
-    any coroutine of the loop; `run` flushes and beats until it is cancelled."""
+    any coroutine of the loop; `run` flushes and beats until it is cancelled. `newest` gives each
+    point's newest reading."""
 
     def __init__(
         self,
         clock: Callable[[], Millis],
         configuration: Callable[[], Configuration],
+        newest: Callable[[], Sequence[Reading]],
         *,
         flush_ms: Millis = 500,
         beat_ms: Millis = 5_000,
@@ -101,7 +113,8 @@ class LiveHub:
         most_clients: int = MOST_CLIENTS,
     ) -> None:
         self._clock = clock
-        self._schools = Schools(configuration)
+        self._configuration = configuration
+        self._newest = newest
         self._flush_s = flush_ms / 1000
         self._beat_s = beat_ms / 1000
         self._queue_bytes = queue_bytes
@@ -113,9 +126,17 @@ class LiveHub:
         # Starting from the clock keeps the ids of a former process below ours.
         self._number = clock()
         self._waiting: dict[tuple[str, str], Reading] = {}
+        self._missed = False
         self._due = asyncio.Event()
         self._closed = False
         self._dropped = 0
+
+    @cached_property
+    def _schools(self) -> Schools:
+        # with the first who looks, or with the web: a start has no time for it
+        from edge.web.school import Schools
+
+        return Schools(self._configuration)
 
     @property
     def dropped(self) -> int:
@@ -129,8 +150,10 @@ class LiveHub:
 
     def readings(self, batch: Sequence[Reading]) -> None:
         """Shows readings to everyone, with the next flush."""
-        self._waiting.update(zip(map(_POINT, batch), batch, strict=True))
-        self._look_for_work()
+        if self._clients:
+            self._gather(batch)
+        else:
+            self._missed = True
 
     def alarm(self, record: AlarmRecord) -> None:
         """Shows an alarm that changed."""
@@ -138,10 +161,14 @@ class LiveHub:
 
     def line(self, status: LineStatus) -> None:
         """Shows how a line stands."""
+        from edge.web.school import line_view
+
         self._publish_view("line", line_view(status))
 
     def sync(self, status: SyncStatus) -> None:
         """Shows how a destination stands."""
+        from edge.web.school import sync_view
+
         self._publish_view("sync", sync_view(status))
 
     def publish(self, event: str, data: bytes) -> None:
@@ -164,7 +191,9 @@ class LiveHub:
         client = Client(self._queue_bytes)
         self._catch_up(client, last_event_id)
         self._clients.add(client)
-        self._look_for_work()
+        if self._missed:  # nobody listened
+            self._missed = False
+            self._gather(self._newest())
         try:
             yield client
         finally:
@@ -187,8 +216,19 @@ class LiveHub:
     async def _flush_forever(self) -> None:
         while True:
             await self._due.wait()
+            await self._tick_over()
             self._flush()
             await asyncio.sleep(self._flush_s)
+
+    async def _tick_over(self) -> None:
+        """Returns when no more readings come, or too many do: what misses a flush waits for the next."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LINGER * self._flush_s
+        while loop.time() < until:
+            before = len(self._waiting)
+            await asyncio.sleep(PAUSE * self._flush_s)
+            if len(self._waiting) == before:
+                return
 
     async def _beat_forever(self) -> None:
         while True:
@@ -200,8 +240,9 @@ class LiveHub:
     def _publish_view(self, event: str, view: View) -> None:
         self.publish(event, view.model_dump_json(by_alias=True).encode())
 
-    def _look_for_work(self) -> None:
-        if self._waiting and self._clients:
+    def _gather(self, readings: Sequence[Reading]) -> None:
+        self._waiting.update(zip(map(_POINT, readings), readings, strict=True))
+        if self._waiting:
             self._due.set()
 
     def _flush(self) -> None:

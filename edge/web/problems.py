@@ -1,17 +1,16 @@
-"""Errors as RFC 9457 problem details, all of them: ours, the framework's and crashes."""
+"""Errors as RFC 9457 problem details; `handlers.py` makes all of them so.
+
+Nothing here loads the framework: what answers a dashboard is known before there is one to ask."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-
-from edge.web.headers import NEVER_STORED, SECURITY
+if TYPE_CHECKING:
+    from starlette.responses import Response
 
 
 class Problem(Exception):
@@ -39,6 +38,8 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """The problem as an HTTP response."""
+        from starlette.responses import Response
+
         body = {
             "type": f"urn:campus-edge:problem:{self.code}",
             "title": HTTPStatus(self.status).phrase,
@@ -60,38 +61,3 @@ def unknown(kind: str, name: str, allowed: list[str]) -> Problem:
     return Problem(
         404, f"unknown_{kind}", f"there is no {kind} {name[:80]!r}", allowed=allowed[:50], known=len(allowed)
     )
-
-
-async def _problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101  # registered for this class alone
-    return error.response()
-
-
-async def _framework(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class alone
-    code = HTTPStatus(error.status_code).name.lower()
-    return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for this class alone
-    # The input is not echoed: it may be a password.
-    errors = [{"path": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
-    detail = "; ".join(f"{fault['path']}: {fault['message']}" for fault in errors)
-    return Problem(422, "invalid", detail[:500], errors=errors[:20]).response()
-
-
-async def _crash(_: Request, __: Exception) -> Response:
-    # Sent from outside the shield, which therefore cannot add its headers.
-    headers = {**SECURITY, **NEVER_STORED}
-    return Problem(
-        500, "internal", "the gateway failed to answer; its log says why", headers=headers
-    ).response()
-
-
-def install(app: FastAPI) -> None:
-    """Makes every error that `app` answers with a problem document."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(HTTPException, _framework)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _crash)

@@ -14,20 +14,16 @@ from drivers.vocabulary import PointSpec
 from edge.config.configuration import Configuration, DeviceModel
 from edge.store.accounts import Role
 from edge.web.problems import unknown
-from edge.web.services import AlarmRecord, DeviceHealth, LineStatus, SyncStatus
-from edge.web.views import (
-    AlarmView,
-    DeliveryView,
-    DeviceHealthView,
-    DeviceView,
-    LineDeviceView,
-    LineView,
-    PointView,
-    SpaceView,
-    SyncView,
-    TextView,
-    WriteView,
-)
+from edge.web.services.alarms import AlarmRecord
+from edge.web.services.devices import DeviceHealth
+from edge.web.services.lines import LineStatus
+from edge.web.services.sync import SyncStatus
+from edge.web.views.alarms import AlarmView, DeliveryView
+from edge.web.views.devices import DeviceHealthView, DeviceView, PointView, WriteView
+from edge.web.views.lines import LineDeviceView, LineView
+from edge.web.views.site import SpaceView
+from edge.web.views.sync import SyncView
+from edge.web.views.texts import TextView
 
 LEAST_STALE = 60_000
 
@@ -194,6 +190,8 @@ def line_view(status: LineStatus) -> LineView:
         utilisation=status.utilisation,
         queue_age_ms=status.queue_age,
         last_error=status.last_error,
+        exchanges=status.exchanges,
+        faults=dict(status.faults),
         devices=[LineDeviceView.model_validate(device) for device in status.devices],
     )
 

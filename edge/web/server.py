@@ -5,56 +5,38 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-
-import uvicorn
-from fastapi import FastAPI
+from typing import TYPE_CHECKING
 
 from edge.config.models import WebSettings
-from edge.web.certificate import Certificate, own_certificate
+from edge.web.certificate import own_certificate
 from edge.web.live import LiveHub
-from edge.web.patience import PatientProtocol
 
-STOP_S = 3
-"""Requests under way get this long to end when the server stops."""
-MOST_CONNECTIONS = 300
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
-
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn without its signal handlers and without its ticker: it sleeps until asked to stop."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._stopping = asyncio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leaves the signals to the agent."""
-        yield
-
-    async def main_loop(self) -> None:
-        """Waits for `stop`; the ticker would wake the process ten times a second for a date header."""
-        await self._stopping.wait()
-
-    def stop(self) -> None:
-        """Lets `serve` end."""
-        self._stopping.set()
+    from edge.web.serving import Uvicorn
 
 
 class WebServer:
     """The server of one listen address. `bind`, then `run` until cancelled.
 
     With `tls: auto` it speaks TLS with the certificate in `data`/tls, except on a
-    loopback address, where it speaks plain HTTP.
+    loopback address, where it speaks plain HTTP. `make` gives the application; it is called in a
+    thread, `pause_s` after the start: what the web needs takes half a second to load, in which
+    the field is read already. Who connects meanwhile is served then.
     """
 
-    def __init__(self, app: FastAPI, hub: LiveHub, settings: WebSettings, data: Path) -> None:
-        self._app = app
+    def __init__(
+        self, make: Callable[[], ASGIApp], hub: LiveHub, settings: WebSettings, data: Path,
+        *, pause_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        self._make = make
         self._hub = hub
         self._settings = settings
         self._data = data
+        self._pause_s = pause_s
         self._socket: socket.socket | None = None
 
     @property
@@ -76,14 +58,26 @@ class WebServer:
         NoCertificate, OSError."""
         if self._socket is None:
             self.bind()
-        certificate = None
-        if self.secure:
-            certificate = await asyncio.to_thread(own_certificate, self._data / "tls", self._settings.host)
-        server = _Uvicorn(_config(self._app, certificate))
+        assert self._socket is not None  # noqa: S101  # bound above
+        try:
+            await asyncio.sleep(self._pause_s)
+            await self._serve(await asyncio.to_thread(self._load), self._socket)
+        finally:
+            self._socket.close()
+            self._socket = None
+
+    def _load(self) -> Uvicorn:
+        """The server on its application; blocks."""
+        from edge.web.serving import uvicorn_of
+
+        host = self._settings.host
+        certificate = own_certificate(self._data / "tls", host) if self.secure else None
+        return uvicorn_of(self._make(), certificate)
+
+    async def _serve(self, server: Uvicorn, bound: socket.socket) -> None:
         async with asyncio.TaskGroup() as group:
             beating = group.create_task(self._hub.run(), name="web-live")
-            assert self._socket is not None  # noqa: S101  # bound above
-            serving = group.create_task(server.serve([self._socket]), name="web-server")
+            serving = group.create_task(server.serve([bound]), name="web-server")
             try:
                 await asyncio.shield(serving)
             finally:
@@ -92,7 +86,6 @@ class WebServer:
                 # Cancelled once already: the server still ends its requests in good order.
                 await serving
                 beating.cancel()
-                self._socket = None
 
 
 def is_loopback(host: str) -> bool:
@@ -101,23 +94,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _config(app: FastAPI, certificate: Certificate | None) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=PatientProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        # Peer addresses decide on limits and on /metrics: no header may change them.
-        proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=STOP_S,
-        ssl_certfile=certificate.certificate if certificate else None,
-        ssl_keyfile=certificate.key if certificate else None,
-    )

@@ -18,7 +18,7 @@ from edge.hindsight import Hindsight
 from edge.store.database import Database
 from edge.store.moments import MIGRATIONS, Shape, Source
 from edge.store.readings import ReadingStore
-from edge.web.services import NoHindsight
+from edge.web.services.rules import NoHindsight
 from tests.edge.web.school import write_configuration
 from tests.rules.school import T0, H, M
 

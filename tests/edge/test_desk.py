@@ -22,7 +22,7 @@ from edge.pipeline.evaluator import Evaluator
 from edge.pipeline.notices import NoticeWriter
 from edge.store import alarms
 from edge.store.database import Database
-from edge.web.services import NotAllowed
+from edge.web.services.alarms import NotAllowed
 from rules.alarm import Change
 from rules.engine import Engine
 from rules.rulebook import Rule

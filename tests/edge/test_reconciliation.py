@@ -17,10 +17,10 @@ import pytest
 from cloud_sync.errors import UploadError
 from cloud_sync.influx import InfluxWriter
 from cloud_sync.reader import ReadFailed, Series, reader
-from cloud_sync.reconcile import DAY, Reconciler
+from cloud_sync.reconcile import ALARMS, DAY, HOURLY, READINGS, Reconciler, Stream
 from cloud_sync.uploader import Uploader
 from drivers.reading import Quality, Reading
-from edge.reconciliation import NO_TOKEN, Nightly, days_before
+from edge.reconciliation import AGAIN_S, NO_TOKEN, Nightly, days_before
 from edge.store import cursors
 from edge.store.alarms import SCHEMA, Quarantine
 from edge.store.archivist import Archivist, Keeping
@@ -67,7 +67,8 @@ class Gateway:
             self.store.helper, TAGS,
             lambda: self.telemetry.read(lambda c: cursors.held(c, "district")), parked,
         )  # fmt: skip
-        self.reconciler = Reconciler("shangde", self.evidence, self.reader, self.writer, lambda: NOW)
+        stream = Stream(READINGS, self.evidence, self.reader, self.writer)
+        self.reconciler = Reconciler("shangde", [stream], lambda: NOW)
 
     async def open(self) -> None:
         await self.core.open()
@@ -242,6 +243,33 @@ async def test_without_a_read_token_the_night_says_so_and_does_nothing() -> None
     assert 0 < nightly.wait_s() <= DAY / 1000
 
 
+async def test_a_night_in_which_the_district_cannot_be_asked_is_made_up_for_and_told(
+    gateway: Gateway, influx: InfluxServer
+) -> None:
+    await gateway.ingest(TODAY - DAY, 10)
+    await gateway.drain()
+    nightly = Nightly("district", "shangde", ZoneInfo("Asia/Shanghai"), gateway.reconciler, lambda: NOW)
+    whole_night_s = nightly.wait_s()
+    assert nightly.trouble == ""
+    token, influx.read_token = influx.read_token, "another"
+    await nightly.once()
+    assert nightly.trouble == "district: not compared: 401: unauthorized access"
+    assert nightly.wait_s() == min(whole_night_s, AGAIN_S)
+    influx.read_token = token
+    await nightly.once()
+    assert (nightly.trouble, nightly.wait_s()) == ("", whole_night_s)
+
+
+async def test_a_store_that_cannot_be_read_at_night_is_told_and_ends_nothing(
+    gateway: Gateway, influx: InfluxServer
+) -> None:
+    await gateway.ingest(TODAY - DAY, 10)
+    nightly = Nightly("district", "shangde", ZoneInfo("Asia/Shanghai"), gateway.reconciler, lambda: NOW)
+    await gateway.telemetry.run(lambda c: c.execute("ALTER TABLE moments RENAME TO mislaid"))
+    await nightly.once()
+    assert nightly.trouble.startswith("district: not compared: the store cannot be read: ")
+
+
 async def test_live_points_arrive_while_a_month_of_backlog_still_waits(
     gateway: Gateway, influx: InfluxServer
 ) -> None:
@@ -329,7 +357,9 @@ async def test_the_command_compares_mends_and_tells(
     assert await influx.count("contact", "open") == 60
     code, out, _ = await run_command(*options, "--json")
     (row,) = json.loads(out)
-    assert (code, row["same"], row["days"][0]["differing"], row["days"][0]["values"]) == (0, True, 0, 600)
+    day = next(day for day in row["days"] if day["stream"] == READINGS)
+    assert (code, row["same"], day["differing"], day["values"]) == (0, True, 0, 600)
+    assert {day["stream"] for day in row["days"]} == {ALARMS, READINGS, HOURLY}
 
 
 async def test_the_command_without_a_read_token_says_so(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.store.walk import walk
 from tests.end_to_end.numbered_school import MEASUREMENT, numbered_school
 from tests.end_to_end.room import RULES, a_room
 from tests.support.facilities import needs
@@ -108,9 +109,9 @@ async def test_a_boot_that_never_knew_the_time_is_dated_before_the_next(tmp_path
         await asyncio.to_thread(school.gateway.stop)
         uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
         with closing(sqlite3.connect(school.gateway.data / "telemetry.db")) as connection:
-            rows = connection.execute("SELECT source, at FROM moments ORDER BY source, id").fetchall()
-        for source in {row[0] for row in rows}:
-            times = [row[1] for row in rows if row[0] == source]
+            rows = list(walk(connection))  # a long uptime makes them old enough to be sealed
+        for device in {row.source.device for row in rows}:
+            times = [row.at for row in rows if row.source.device == device]
             assert times == sorted(times), "the order is kept"
             earlier = [at for at in times if at / 1000 < now - 2]
             assert earlier and all(at / 1000 <= time.time() - uptime + 2 for at in earlier)

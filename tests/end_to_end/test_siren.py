@@ -17,6 +17,7 @@ from drivers.simulated.modbus_tcp import ModbusTcpServer
 from edge.config.library import Library, read_vocabulary
 from edge.config.resources import builtin_configs
 from tests.end_to_end.test_alarm_life import PROFILE, RULES
+from tests.support.faults import writes_refused
 from tests.support.gateway import Gateway
 from tests.support.mosquitto import Mosquitto
 
@@ -189,4 +190,27 @@ async def test_a_clean_stop_in_the_middle_of_an_alarm_switches_the_siren_off(tmp
         assert not school.board.sounds
         await asyncio.to_thread(school.gateway.begin)
         await school.until_sounding(True)
+        await asyncio.to_thread(school.gateway.stop)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_disk_that_refuses_every_write_does_not_silence_the_siren(tmp_path: Path) -> None:
+    async with a_school(tmp_path) as school:
+        school.press(False)
+        await school.until_sounding(False)
+        listed = set(await school.commands())
+        with writes_refused(school.gateway.pid):
+            school.press(True)
+            await school.until_sounding(True)
+            wish = {"device": "box", "point": "on_3", "value": True, "reason": "灯"}
+            with pytest.raises(AssertionError, match=r"50\d"):  # what people ask for needs its record
+                await asyncio.to_thread(school.gateway.post, "/commands", wish)
+            school.board.pressed = True
+            await school.until_sounding(False)
+            assert school.board.unit.held.get("on_3") is not True
+            assert set(await school.commands()) == listed
+        async with asyncio.timeout(WAIT_S):
+            while "siren security.0.relay on_1=True confirmed" not in await school.commands():
+                await asyncio.sleep(0.2)
         await asyncio.to_thread(school.gateway.stop)

@@ -15,8 +15,9 @@ from drivers.reading import Value
 from drivers.vocabulary import CommandSpec
 from rules.action import Placed, WithActions
 from rules.alarm import AlarmState, Change, Condition, Transition
-from rules.arbitration import Arbiter, Seen, Standing
+from rules.arbitration import Arbiter, Standing
 from rules.intent import FREE_PRIO, Act, ActKind
+from rules.levers import Seen
 from rules.plan import Equipment, Equipped, Target
 from tests.rules.school import T0, H, M, S
 

@@ -9,7 +9,8 @@ import pytest
 
 from drivers.reading import Reading
 from rules.alarm import AlarmState, Change, Condition, Transition
-from rules.engine import Engine, NotShelvable, NotTakenOut, Outage
+from rules.aside import NotShelvable, NotTakenOut, Outage
+from rules.engine import Engine
 from rules.rulebook import Rule
 from rules.site import DeviceInfo, SiteInfo, SpaceInfo
 from tests.rules.school import ALARM, SITE, T0, H, M, Run, S, device, reading_of, rule

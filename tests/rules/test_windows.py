@@ -142,6 +142,6 @@ def test_identical_windows_are_shared() -> None:
     leaf = {"p": "co2", "agg": "avg", "over": "5m", "op": "gt"}
     run = Run(rule(id="a", when={**leaf, "val": 1000}), rule(id="b", when={**leaf, "val": 1500}))
     run.feed(0, 1200.0, origin=Origin.LIVE)
-    (track,) = [track for track in run.engine._network.tracks.values() if track.windows]
+    (track,) = [track for track in run.engine._points.tracks.values() if track.windows]
     assert len(track.windows) == 1
     assert [said.state.rule for said in run.said] == ["a"]

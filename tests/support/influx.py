@@ -72,6 +72,11 @@ class DropResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class Swallow:
+    """204 and nothing written: a server that queues what it takes, and refuses it later."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delay:
     """Waits, then goes on as if nothing was."""
 
@@ -90,7 +95,7 @@ class Redirect:
     location: str = "http://portal.invalid/login"
 
 
-Fault = Status | DropResponse | Delay | Html200 | Redirect
+Fault = Status | DropResponse | Swallow | Delay | Html200 | Redirect
 
 
 class Seen(NamedTuple):
@@ -281,6 +286,8 @@ class InfluxServer:
                 if body is None:
                     return _error(status, "ordered by the test", headers)
                 return Answer(status, body, headers)
+            case Swallow():
+                return Answer(204)
             case Html200():
                 return Answer(200, b"<html><body>Sign in</body></html>", {"Content-Type": "text/html"})
             case Redirect(location):

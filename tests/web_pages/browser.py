@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
 
+from tests.web_pages.contrast import faint
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--no-sandbox",
@@ -126,3 +128,17 @@ def sign_in(page: Page, gateway: Gateway, words: tuple[str, str, str] = ("用户
     page.get_by_role("button", name=submit, exact=True).click()
     page.get_by_test_id("language").wait_for()
     page.locator("nav").first.wait_for()
+
+
+def assert_clean(page: Page, seen: Seen, gateway: Gateway) -> None:
+    """Fits the screen, can be read, complains of nothing, talks to nobody else, needs no laxer policy."""
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, f"{overflow} px wider than the screen"
+    assert faint(page) == {}
+    assert seen.complaints == []
+    assert seen.hosts == {urlsplit(gateway.url).netloc}
+    assert page.evaluate("window.campusViolations") == []
+    policy = {name: sources for name, *sources in (part.split() for part in seen.policies[0].split(";"))}
+    assert policy["default-src"] == ["'self'"]
+    assert policy.get("script-src", ["'self'"]) == ["'self'"]
+    assert policy.get("style-src", ["'self'"]) == ["'self'"]

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, StorageState
 
 from tests.support.mosquitto import free_port
+from tests.web_pages.browser import CHROMIUM, chromium, context, sign_in, watched
 
 
 class RunningGateway(NamedTuple):
@@ -26,6 +28,7 @@ class RunningGateway(NamedTuple):
     password: str
 
 
+LOOK_S = 2.5
 USER, PASSWORD = "headmaster", "Peking-Duck-1949"
 START_S = 90.0
 
@@ -54,6 +57,33 @@ def running_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One browser for all pages; each test has a profile of its own."""
+    assert CHROMIUM.is_file(), "apt-get install -y --no-install-recommends chromium fonts-wqy-zenhei"
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def signed_in(browser: Browser, running_gateway: RunningGateway) -> StorageState:
+    """The cookie of one sign-in through the form: the gateway permits only a few a minute."""
+    with context(browser, 1440, "zh") as opened:
+        page, _ = watched(opened)
+        sign_in(page, running_gateway)
+        state = opened.storage_state()
+        state["origins"] = []  # the language is each test's own
+        return state
+
+
+@pytest.fixture(autouse=True)
+def like_a_person() -> Iterator[None]:
+    """All tests are one client to the gateway, and a page asks some ten things when it opens: a
+    person looks at a page for a while, so that the limit of ten requests a second is not met."""
+    yield
+    time.sleep(LOOK_S)
 
 
 def _first_run_token(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, StorageState, expect
 
 from tests.web_pages.browser import (
-    CHROMIUM,
     WAIT_MS,
     Gateway,
-    Seen,
     address,
-    chromium,
+    assert_clean,
     context,
     items,
-    sign_in,
     watched,
 )
 
 expect.set_options(timeout=WAIT_MS)
 
-LOOK_S = 2.5
 WIDTHS = (1440, 390)
 LANGUAGES = ("zh", "en")
 
@@ -51,52 +45,12 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all pages; each test has a profile of its own."""
-    assert CHROMIUM.is_file(), "apt-get install -y --no-install-recommends chromium fonts-wqy-zenhei"
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def signed_in(browser: Browser, running_gateway: Gateway) -> StorageState:
-    """The cookie of one sign-in through the form: the gateway permits only a few a minute."""
-    with context(browser, 1440, "zh") as opened:
-        page, _ = watched(opened)
-        sign_in(page, running_gateway)
-        state = opened.storage_state()
-        state["origins"] = []  # the language is each test's own
-        return state
-
-
-@pytest.fixture(autouse=True)
-def like_a_person() -> Iterator[None]:
-    """All tests are one client to the gateway, and a page asks some ten things when it opens: a
-    person looks at a page for a while, so that the limit of ten requests a second is not met."""
-    yield
-    time.sleep(LOOK_S)
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Where screenshots go: `CAMPUS_EDGE_SCREENSHOTS`, or the test's own folder."""
     folder = Path(os.environ.get("CAMPUS_EDGE_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def assert_clean(page: Page, seen: Seen, gateway: Gateway) -> None:
-    """Fits the screen, complains of nothing, talks to nobody else, needs no laxer policy."""
-    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0, f"{overflow} px wider than the screen"
-    assert seen.complaints == []
-    assert seen.hosts == {urlsplit(gateway.url).netloc}
-    assert page.evaluate("window.campusViolations") == []
-    policy = {name: sources for name, *sources in (part.split() for part in seen.policies[0].split(";"))}
-    assert policy["default-src"] == ["'self'"]
-    assert policy.get("script-src", ["'self'"]) == ["'self'"]
-    assert policy.get("style-src", ["'self'"]) == ["'self'"]
 
 
 def path_of(page: Page, gateway: Gateway, path: str) -> str:

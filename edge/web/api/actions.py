@@ -12,7 +12,8 @@ from edge.web.api.commands import requester
 from edge.web.api.context import Context, Cursor, Here, Limit, number_cursor
 from edge.web.auth import VIEWER, Engineer, Operator
 from edge.web.problems import Problem, unknown
-from edge.web.views import ActionView, ArmingView, LeverView, Page
+from edge.web.views.actions import ActionView, ArmingView, LeverView
+from edge.web.views.base import Page
 
 router = APIRouter(tags=["actions"])
 

@@ -11,8 +11,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from edge.web.api.context import Context, Cursor, Here, Limit, Name, number_cursor
 from edge.web.auth import VIEWER, Operator, Principal, caller_of
 from edge.web.problems import Problem
-from edge.web.services import AlarmRecord, NotAllowed, UnknownAlarm
-from edge.web.views import AlarmReportView, AlarmView, Page
+from edge.web.services.alarms import AlarmRecord, NotAllowed, UnknownAlarm
+from edge.web.views.alarms import AlarmReportView, AlarmView
+from edge.web.views.base import Page
 
 router = APIRouter(tags=["alarms"])
 

@@ -11,7 +11,8 @@ from edge.store.commands import CommandRecord, CommandRefused, Requester
 from edge.web.api.context import Context, Cursor, Here, Limit, number_cursor
 from edge.web.auth import VIEWER, Operator, Principal, caller_of
 from edge.web.problems import Problem
-from edge.web.views import CommandView, Page, PreparedView
+from edge.web.views.base import Page
+from edge.web.views.commands import CommandView, PreparedView
 
 router = APIRouter(tags=["commands"])
 

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge.web.api.context import Context, Here
 from edge.web.auth import ENGINEER, Engineer, Principal, caller_of
 from edge.web.problems import Problem
-from edge.web.services import LineTaken, NoSuchLine, ScanStatus, ScanWish
-from edge.web.views import Page, PassedView, ReadingView, ReadOnceView, ScanView, SeenView
+from edge.web.services.commissioning import LineTaken, NoSuchLine, ScanStatus, ScanWish
+from edge.web.views.base import Page
+from edge.web.views.commissioning import PassedView, ReadOnceView, ScanView, SeenView
+from edge.web.views.values import ReadingView
 
 router = APIRouter(tags=["commissioning"])
 

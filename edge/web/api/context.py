@@ -12,7 +12,7 @@ from edge.web.auth import Authority
 from edge.web.live import LiveHub
 from edge.web.problems import Problem
 from edge.web.school import Schools
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge.web.api.context import Here
 from edge.web.auth import VIEWER, Operator, caller_of
-from edge.web.views import DeskView, Page, SilencedView, SirenView
+from edge.web.views.base import Page
+from edge.web.views.desk import DeskView, SilencedView, SirenView
 
 router = APIRouter(tags=["desk"])
 

@@ -6,7 +6,8 @@ from fastapi import APIRouter
 
 from edge.web.api.context import LONGEST_LIST, Cursor, Here, Limit, cut
 from edge.web.auth import VIEWER
-from edge.web.views import DeviceView, Page
+from edge.web.views.base import Page
+from edge.web.views.devices import DeviceView
 
 router = APIRouter(tags=["school"], dependencies=[VIEWER])
 

@@ -7,7 +7,9 @@ from fastapi import APIRouter
 from edge.web.api.context import Cursor, Here, Limit, Name, number_cursor
 from edge.web.api.instants import Time, instant
 from edge.web.auth import VIEWER
-from edge.web.views import BaselineView, FindingView, Page, TextView
+from edge.web.views.base import Page
+from edge.web.views.findings import BaselineView, FindingView
+from edge.web.views.texts import TextView
 
 router = APIRouter(tags=["alarms"], dependencies=[VIEWER])
 USUAL_MS = 30 * 86_400_000

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from edge.web.api.context import Here
 from edge.web.auth import OPEN
-from edge.web.views import CheckView, HealthView
+from edge.web.views.health import CheckView, HealthView
 
 router = APIRouter(tags=["gateway"])
 

@@ -14,8 +14,9 @@ from edge.web.api.instants import Time, instant, invalid
 from edge.web.auth import VIEWER
 from edge.web.encoding import page, sample_fields
 from edge.web.problems import unknown
-from edge.web.services import Aggregate
-from edge.web.views import Page, SampleView
+from edge.web.services.history import Aggregate
+from edge.web.views.base import Page
+from edge.web.views.values import SampleView
 
 router = APIRouter(tags=["values"], dependencies=[VIEWER])
 

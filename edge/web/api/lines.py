@@ -8,7 +8,8 @@ from edge.web.api.context import Here
 from edge.web.auth import VIEWER
 from edge.web.problems import unknown
 from edge.web.school import line_view
-from edge.web.views import LineView, Page
+from edge.web.views.base import Page
+from edge.web.views.lines import LineView
 
 router = APIRouter(tags=["gateway"], dependencies=[VIEWER])
 

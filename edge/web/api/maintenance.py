@@ -11,8 +11,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from edge.web.api.context import Context, Here
 from edge.web.auth import VIEWER, Engineer, Principal, caller_of
 from edge.web.problems import Problem
-from edge.web.services import NotAllowed
-from edge.web.views import OutageView, Page
+from edge.web.services.alarms import NotAllowed
+from edge.web.views.base import Page
+from edge.web.views.maintenance import OutageView
 
 router = APIRouter(tags=["alarms"])
 

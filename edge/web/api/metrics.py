@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from edge.web.api.context import Here
 from edge.web.auth import VIEWER_OR_LOCAL
-from edge.web.services import Metric
+from edge.web.services.metrics import Metric
 
 router = APIRouter(tags=["gateway"], dependencies=[VIEWER_OR_LOCAL])
 

@@ -12,7 +12,8 @@ from edge.web.auth import VIEWER
 from edge.web.encoding import aged, page, reading_fields
 from edge.web.problems import unknown
 from edge.web.school import School
-from edge.web.views import Page, ReadingView
+from edge.web.views.base import Page
+from edge.web.views.values import ReadingView
 
 router = APIRouter(tags=["values"], dependencies=[VIEWER])
 

@@ -11,8 +11,11 @@ from edge.web.api.context import Here
 from edge.web.api.instants import Time, instant, invalid
 from edge.web.auth import VIEWER
 from edge.web.problems import Problem, unknown
-from edge.web.services import NoHindsight
-from edge.web.views import ExplanationView, Page, RuleView, TextView, UnboundView
+from edge.web.services.rules import NoHindsight
+from edge.web.views.base import Page
+from edge.web.views.explanation import ExplanationView
+from edge.web.views.rules import RuleView, UnboundView
+from edge.web.views.texts import TextView
 from rules.binding import Coverage
 
 router = APIRouter(tags=["alarms"], dependencies=[VIEWER])

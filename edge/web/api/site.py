@@ -6,7 +6,8 @@ from fastapi import APIRouter
 
 from edge.web.api.context import Here
 from edge.web.auth import VIEWER
-from edge.web.views import Page, SiteView, SpaceView
+from edge.web.views.base import Page
+from edge.web.views.site import SiteView, SpaceView
 
 router = APIRouter(tags=["school"], dependencies=[VIEWER])
 

@@ -12,7 +12,7 @@ from edge.web.api.context import Context, Here
 from edge.web.auth import Principal, Viewer
 from edge.web.live import Client, Full, events
 from edge.web.problems import Problem
-from edge.web.views import instant
+from edge.web.views.base import instant
 
 router = APIRouter(tags=["values"])
 

@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from edge.web.api.context import Here
 from edge.web.auth import VIEWER
 from edge.web.school import sync_view
-from edge.web.views import Page, SyncView
+from edge.web.views.base import Page
+from edge.web.views.sync import SyncView
 
 router = APIRouter(tags=["gateway"], dependencies=[VIEWER])
 

@@ -23,8 +23,10 @@ SPECS = {
 def slot(
     name: str, topic: str, points: dict[str, dict[str, Any]], *, every: str = "60s", **more: Any
 ) -> DeviceSlot:
-    """A device `name` on `topic`; `more` goes to the profile, `availability_topic` to the settings."""
+    """A device `name` on `topic`; `more` goes to the profile, `availability_topic` and `expected` (its
+    identity) to the settings."""
     own = {"availability": more.pop("availability_topic")} if "availability_topic" in more else {}
+    own |= {"identity": more.pop("expected")} if "expected" in more else {}
     profile = MqttProfile.model_validate(
         {
             "id": "p",

@@ -8,6 +8,7 @@ import itertools
 import json
 import resource
 import struct
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,11 @@ class ScriptedBroker:
         self._batches = list(batches)
         self.acknowledged: list[int] = []
 
+    async def hand_over(self, writer: asyncio.StreamWriter) -> None:
+        """The next batch."""
+        writer.write(self._batches.pop(0))
+        await writer.drain()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
@@ -263,7 +269,8 @@ class ScriptedBroker:
                 if kind >> 4 == 1:
                     writer.write(b"\x20\x02\x01\x00")
                 elif kind >> 4 == 8:
-                    writer.write(b"\x90\x03" + body[:2] + b"\x01" + self._batches.pop(0))
+                    writer.write(b"\x90\x03" + body[:2] + b"\x01")
+                    await self.hand_over(writer)
                 elif kind >> 4 == 4:
                     self.acknowledged.append(int.from_bytes(body))
                     if self._batches:
@@ -273,7 +280,12 @@ class ScriptedBroker:
 
 @contextlib.asynccontextmanager
 async def scripted(*batches: bytes) -> AsyncIterator[tuple[str, ScriptedBroker]]:
-    broker = ScriptedBroker(*batches)
+    async with serving(ScriptedBroker(*batches)) as served:
+        yield served
+
+
+@contextlib.asynccontextmanager
+async def serving(broker: ScriptedBroker) -> AsyncIterator[tuple[str, ScriptedBroker]]:
     server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
     try:
         yield f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}", broker
@@ -299,6 +311,65 @@ async def test_a_message_that_comes_again_is_taken_once_and_a_new_one_is_not_los
 def committed(*values: float | bool, point: str = "temperature") -> list[Reading]:
     """What the run before stored of `env`, one a second."""
     return [Reading("env", point, value, "", 1_000 * n, 1_000 * n) for n, value in enumerate(values)]
+
+
+async def test_topics_that_no_broker_should_let_through_are_counted_and_remembered_by_nobody() -> None:
+    """A wildcard in a topic's name, a NUL, what is no UTF-8, and a level of + that is longer than any
+    that can be configured."""
+    wrong = (b"a/+/up", b"a/#", b"a/\0/up", b"a/\xff/up", b"a/" + b"x" * 100 + b"/" + b"up" * 80)
+    packets = [publish_packet(n, b"20", topic=topic) for n, topic in enumerate(wrong[:4], 1)]
+    packets.append(long_packet(5, b"20", b"a/" + b"x" * 60_000 + b"/up"))
+    packets.append(publish_packet(6, b"20", topic="a/教室 1/up".encode()))
+    async with scripted(b"".join(packets)) as (url, broker):
+        gateway = Gateway(url, slot("env", "a/+/up", PLAIN))
+        async with gateway.running():
+            await gateway.until(lambda: len(broker.acknowledged) == 6)
+    assert gateway.values() == [("temperature", 20.0)]
+    assert gateway.counters.faults == {"bad_topic": 5}
+
+
+def long_packet(mid: int, payload: bytes, topic: bytes, claimed: int = 0) -> bytes:
+    """A message of any length, or the begin of one that claims another `claimed` bytes of payload."""
+    body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", mid) + payload
+    length, size = b"", len(body) + claimed
+    while size or not length:
+        length += bytes((size & 0x7F | (0x80 if size > 0x7F else 0),))
+        size >>= 7
+    return b"\x32" + length + body
+
+
+class Chattering(ScriptedBroker):
+    """Its batch is followed by blanks, a megabyte at a time, and another one."""
+
+    def __init__(self, begin: bytes, megabytes: int, end: bytes) -> None:
+        super().__init__(begin)
+        self._megabytes, self._last = megabytes, end
+
+    async def hand_over(self, writer: asyncio.StreamWriter) -> None:
+        await super().hand_over(writer)
+        blanks = bytes(1_048_576)
+        for _ in range(self._megabytes):
+            writer.write(blanks)
+            await writer.drain()
+        writer.write(self._last)
+
+
+async def test_a_message_of_64_mb_is_let_by_and_costs_no_memory() -> None:
+    """A broker takes up to 256 MB from a device, and hands it to whoever subscribed."""
+    begin = long_packet(1, b"{", b"z/env", claimed=64 * 1_048_576)
+    async with serving(Chattering(begin, 64, publish_packet(2, b"20.5"))) as (url, broker):
+        gateway = Gateway(url, slot("env", "z/env", PLAIN))
+        tracemalloc.start()
+        try:
+            async with gateway.running():
+                await gateway.until(lambda: broker.acknowledged == [1, 2])
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert gateway.values() == [("temperature", 20.5)]
+    assert gateway.counters.faults == {"oversized": 1}
+    assert gateway.broker.devices["env"].errors == {"oversized": 1}
+    assert peak < 10_000_000, "bytes"
 
 
 async def test_after_a_start_what_comes_again_and_is_stored_is_dropped_and_the_rest_is_taken() -> None:
@@ -390,13 +461,15 @@ async def test_a_topic_the_broker_denies_is_counted_and_the_others_are_heard() -
                 if kind >> 4 == 1:
                     writer.write(b"\x20\x02\x00\x00")
                 elif kind >> 4 == 8:
-                    writer.write(b"\x90\x04" + body[:2] + b"\x80\x01" + publish_packet(1, b"20"))
+                    writer.write(b"\x90\x05" + body[:2] + b"\x80\x01\x80" + publish_packet(1, b"20"))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    gateway = Gateway(url, slot("secret", "x/secret", PLAIN), slot("env", "z/env", PLAIN))
+    slots = slot("secret", "x/secret", PLAIN), slot("env", "z/env", PLAIN), slot("wild", "x/+/up", PLAIN)
+    gateway = Gateway(url, *slots)
     async with gateway.running():
         await gateway.until(lambda: gateway.values("env") == [("temperature", 20.0)])
     server.close()
-    assert gateway.counters.faults["subscription_denied"] == 1
-    assert gateway.broker.devices["secret"].cause is not None
+    assert gateway.counters.faults["subscription_denied"] == 2
+    for name in ("secret", "wild"):
+        assert gateway.broker.devices[name].cause is not None

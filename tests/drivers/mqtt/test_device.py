@@ -275,6 +275,14 @@ def test_a_topic_leads_to_every_device_that_wants_it() -> None:
     assert routes.filters() == ("a/x/up", "a/+/up")
 
 
+def test_a_wildcard_in_a_topics_name_leads_to_nobody() -> None:
+    routes: Routes[str] = Routes()
+    routes.add("a/+/up", "wild")
+    routes.add("a/x/up", "exact")
+    assert routes.find("a/+/up") == routes.find("a/#/up") == routes.find("a/\0/up") == ()
+    assert (routes.behind("a/+/up"), routes.behind("a/x/up")) == (("wild",), ("exact",))
+
+
 def test_topics_invented_for_ever_cost_no_memory() -> None:
     routes: Routes[int] = Routes()
     routes.add("a/+", 1)

@@ -13,7 +13,8 @@ from edge.cli import app
 from edge.config.influx_schema import ALARM_FIELDS, ALARM_TAGS, as_markdown, field_type, measurements
 from edge.config.library import Library, read_vocabulary
 from edge.config.resources import builtin_configs
-from edge.store.alarms import AlarmOutbox, AlarmStore
+from edge.store.alarm_outbox import AlarmOutbox
+from edge.store.alarms import AlarmStore
 from rules.alarm import AlarmState, Change, Condition, Transition
 from tests.support.stores import core
 

@@ -144,7 +144,7 @@ class Gateway:
         """Goes on where the data folder stands."""
         configuration, database, clock = self.configuration, self.database, self.clock
         bus, store = ReadingBus(), AlarmStore(self.database)
-        latest = Latest(bus.subscribe("latest", limit=100, overflow=Overflow.WAIT), lambda _: None)
+        latest = Latest(bus.subscribe("latest", limit=100, overflow=Overflow.WAIT))
         ways = {"ac": self.cooler}
         door = Dispatcher(configuration, ways, database, Accounts(clock), clock, latest.value)
         await door.recover()

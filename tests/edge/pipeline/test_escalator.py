@@ -110,3 +110,17 @@ async def test_the_daily_word_is_given_once_a_day_at_its_local_time(tmp_path: Pa
         assert "12/12" in first[0].body
         await escalator(store, word).look(T0 + 24 * 3_600_000)
         assert len(await told(store, "")) == 2
+
+
+async def test_the_daily_word_says_what_the_day_had(tmp_path: Path) -> None:
+    async def news(now: int) -> str:
+        return "规则建议 1 项" if now == T0 else ""
+
+    word = DailyWord(time(7, 30), ("desk",), lambda: "12/12 台设备有有效数据", news)
+    async with core(tmp_path) as database:
+        store = AlarmStore(database)
+        await escalator(store, word).look(T0)
+        await escalator(store, word).look(T0 + 24 * 3_600_000)
+        bodies = [push.body for push in await told(store, "")]
+    assert sorted("12/12 台设备有有效数据；规则建议 1 项" in body for body in bodies) == [False, True]
+    assert all('数据；"' not in body for body in bodies)

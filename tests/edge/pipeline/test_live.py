@@ -20,8 +20,8 @@ def reading(value: float, at: int, origin: Origin = Origin.LIVE, point: str = "c
 async def followed(*batches: Sequence[Reading]) -> tuple[Latest, list[Batch]]:
     """What is known and was told after these batches."""
     bus, told = ReadingBus(), list[Batch]()
-    latest = Latest(bus.subscribe("latest", limit=1_000, overflow=Overflow.WAIT), told.append)
-    running = asyncio.create_task(latest.run())
+    latest = Latest(bus.subscribe("latest", limit=1_000, overflow=Overflow.WAIT))
+    running = asyncio.create_task(latest.run(told.append))
     for batch in batches:
         await bus.publish(batch)
     await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,12 +20,15 @@ from edge.clock import now
 from edge.config.configuration import Configuration
 from edge.config.load import load
 from edge.pipeline import siren as siren_module
+from edge.pipeline import unwritten
 from edge.pipeline.dispatcher import Dispatcher
 from edge.pipeline.siren import Siren, SirenWays
-from edge.store.accounts import Accounts
-from edge.store.commands import newest
+from edge.store.accounts import Accounts, Role
+from edge.store.commands import CommandRefused, Requester, newest
+from edge.store.database import Database
 from edge.store.sirens import SirenStore
 from rules.alarm import AlarmState, Change, Condition, Transition
+from rules.command import Command
 from tests.edge.pipeline.test_dispatcher import Field
 from tests.edge.web.school import PROFILE, write_configuration
 from tests.support.stores import core
@@ -48,6 +52,8 @@ class Box:
     siren: Siren
     device: Field
     readings: dict[tuple[str, str], Reading]
+    door: Dispatcher
+    database: Database
     moved: list[int] = field(default_factory=lambda: [0])
 
     def clock(self) -> Millis:
@@ -73,6 +79,14 @@ class Box:
         await self.until(lambda: len(self.device.written) >= len(values))
         assert self.device.written == list(values)
 
+    async def seen(self, point: str, value: Value, *values: Value) -> None:
+        """Reads a value again and again, as a line does, until so much was written."""
+        async with asyncio.timeout(10):
+            while len(self.device.written) < len(values):
+                self.read(point, value)
+                await asyncio.sleep(0.02)
+        assert self.device.written == list(values)
+
     async def still(self, *values: Value) -> None:
         await asyncio.sleep(0.2)
         assert self.device.written == list(values)
@@ -95,6 +109,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(siren_module, "IDLE_S", 0.05)
     monkeypatch.setattr(siren_module, "LOOK_S", 0.05)
     monkeypatch.setattr(siren_module, "FEEDBACK_MORE_S", 0.3)
+    monkeypatch.setattr(siren_module, "FIRST_AGAIN_S", 0.1)
+    monkeypatch.setattr(unwritten, "AGAIN_S", 0.05)
 
 
 @contextlib.asynccontextmanager
@@ -105,6 +121,7 @@ async def box(
     *,
     device: Field | None = None,
     start: Millis | None = None,
+    priorities: frozenset[int] = frozenset({1}),
     **relay: Any,
 ) -> AsyncIterator[Box]:
     device = device or Field()
@@ -119,13 +136,14 @@ async def box(
             configuration, {"env-301": device}, database, Accounts(clock), clock, lambda _d, _p: None
         )
         ways = SirenWays(
-            door.submit, lambda: device.online, lambda d, p: readings.get((d, p)), clock, SHANGHAI, 20
-        )
+            door.submit, door.sound, lambda: device.online, lambda d, p: readings.get((d, p)), clock,
+            SHANGHAI, 20,
+        )  # fmt: skip
         settings = RelaySettings.model_validate({**RELAY, **relay})
-        siren = Siren("security.0.relay", settings, frozenset({1}), SirenStore(database), ways, states)
+        siren = Siren("security.0.relay", settings, priorities, SirenStore(database), ways, states)
         tasks = [asyncio.create_task(work()) for work in (door.run, siren.run)]
         try:
-            yield Box(siren, device, readings, moved)
+            yield Box(siren, device, readings, door, database, moved)
             for record in await database.read(lambda c: newest(c, 100, None)):
                 assert record.command.who == "siren security.0.relay"
         finally:
@@ -247,8 +265,7 @@ async def test_a_relay_that_was_switched_by_somebody_else_is_brought_back(
 ) -> None:
     async with box(configuration, tmp_path, [alarm()]) as one:
         await one.wrote(True)
-        one.read("open", False)
-        await one.wrote(True, True)
+        await one.seen("open", False, True, True)
         one.read("open", True)
         await one.still(True, True)
 
@@ -264,6 +281,100 @@ async def test_a_device_with_a_timer_is_told_again_and_again(
         await one.wrote(10.0, 10.0)
         one.tell(alarm(acked=True), change=Change.ACKED)
         await one.wrote(10.0, 10.0, False)
+
+
+class Disk:
+    """The core file's disk, which may refuse."""
+
+    def __init__(self, database: Database, patch: pytest.MonkeyPatch) -> None:
+        self.refuses = False
+        real = database.run
+
+        async def run(work: Callable[[sqlite3.Connection], Any], **more: Any) -> Any:
+            if self.refuses:
+                raise sqlite3.OperationalError("database or disk is full")
+            return await real(work, **more)
+
+        patch.setattr(database, "run", run)
+
+
+async def test_an_emergency_sounds_though_nothing_can_be_written_down_and_is_written_down_later(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with box(configuration, tmp_path) as one:
+        disk = Disk(one.database, monkeypatch)
+        await one.wrote(False)
+        disk.refuses = True
+        one.tell(alarm())
+        await one.wrote(False, True)
+        await one.until(lambda: len(one.door.unwritten) == 1)
+        await one.still(False, True)  # once, though it has no record
+        assert one.siren.fault == ""
+        one.tell(alarm(acked=True), change=Change.ACKED)
+        await one.wrote(False, True, False)
+        await one.until(lambda: len(one.door.unwritten) == 2)
+        disk.refuses = False
+        await one.until(lambda: len(one.door.unwritten) == 0)
+        records = await one.door.newest(10, None)
+        assert [(r.command.value, r.state, r.found) for r in records] == [
+            (False, "confirmed", False), (True, "confirmed", True), (False, "confirmed", False),
+        ]  # fmt: skip
+        assert [r.detail.startswith("the disk refused it at 20") for r in records] == [True, True, False]
+        assert records[0].command.created_at > records[1].command.created_at
+        assert (one.door.unwritten.total, one.door.unwritten.lost) == (2, 0)
+        assert await one.database.read(Accounts(now).verify) is None
+
+
+async def test_what_went_out_unwritten_is_offered_once_more_at_the_end(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unwritten, "AGAIN_S", 3600.0)
+    async with box(configuration, tmp_path) as one:
+        disk = Disk(one.database, monkeypatch)
+        await one.wrote(False)
+        disk.refuses = True
+        one.tell(alarm())
+        await one.wrote(False, True)
+        await one.until(lambda: len(one.door.unwritten) == 1)
+        disk.refuses = False
+    async with core(tmp_path) as database:
+        records = await database.read(lambda c: newest(c, 10, None))
+        assert (True, "confirmed") in [(one.command.value, one.state) for one in records]
+
+
+async def test_what_is_no_emergency_waits_for_the_disk_and_falls_silent_without_it(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with box(configuration, tmp_path, priorities=frozenset({1, 2})) as one:
+        disk = Disk(one.database, monkeypatch)
+        await one.wrote(False)
+        disk.refuses = True
+        one.tell(alarm(priority=2))
+        await one.still(False)
+        disk.refuses = False
+        await one.wrote(False, True)
+        await one.until(lambda: one.siren._on is True)
+        disk.refuses = True
+        one.tell(alarm(priority=2, acked=True), change=Change.ACKED)
+        await one.wrote(False, True, False)
+
+
+async def test_the_limits_of_a_relay_hold_without_a_record_too(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with box(configuration, tmp_path) as one:
+        await one.wrote(False)
+        disk = Disk(one.database, monkeypatch)
+        await one.until(lambda: one.siren._on is False)
+        disk.refuses = True
+        at = one.clock()
+        asked = Command("env-301", "co2", 3.0, "an alarm sounds", "siren x", at, at + 10_000)
+        with pytest.raises(CommandRefused, match="co2"):
+            await one.door.sound(asked, Requester("siren x", Role.ADMIN, "siren x", "gateway"))
+        asked = replace(asked, point="open", value=True)
+        with pytest.raises(sqlite3.OperationalError):
+            await one.door.submit(asked, Requester("rule:x", Role.OPERATOR, "rule:x", "gateway"))
+        assert one.device.written == [False] and len(one.door.unwritten) == 0
 
 
 TEST = {"day": "mon", "at": "10:00", "lasts": "300ms"}

@@ -17,7 +17,8 @@ from cloud_sync.uploader import Uploader
 from drivers.reading import Quality, Reading
 from edge.agent import CORE_MIGRATIONS
 from edge.store import cursors
-from edge.store.alarms import AlarmOutbox, AlarmStore
+from edge.store.alarm_outbox import AlarmOutbox
+from edge.store.alarms import AlarmStore
 from edge.store.database import Database
 from edge.store.hourly import HOUR, HourlyOutbox
 from edge.store.moments import MIGRATIONS, Shape, Source

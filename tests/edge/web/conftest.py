@@ -15,7 +15,7 @@ from edge.store.database import Database
 from edge.web.app import create_app
 from edge.web.limits import Buckets
 from edge.web.live import LiveHub
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 from edge.web.shield import Limits
 from tests.edge.web.school import Clock, Pipeline, open_database, services, token, write_configuration
 
@@ -51,7 +51,7 @@ def gateway(pipeline: Pipeline, configuration: Configuration, database: Database
 
 @pytest.fixture
 def hub(gateway: Services) -> LiveHub:
-    return LiveHub(gateway.clock, gateway.configuration, flush_ms=10, beat_ms=50)
+    return LiveHub(gateway.clock, gateway.configuration, gateway.latest, flush_ms=10, beat_ms=50)
 
 
 @pytest.fixture

@@ -22,25 +22,18 @@ from edge.store import actions, commands
 from edge.store.accounts import SCHEMA, Accounts, Role
 from edge.store.database import Database
 from edge.store.passwords import hash_password
-from edge.web.services import (
-    About,
-    Aggregate,
-    AlarmRecord,
-    Check,
-    DeviceHealth,
-    HealthReport,
-    LineStatus,
-    Metric,
-    NotAllowed,
-    Quarantined,
-    Sample,
-    Services,
-    SyncStatus,
-    Text,
-    UnknownAlarm,
-)
+from edge.web.services.alarms import AlarmRecord, NotAllowed, UnknownAlarm
+from edge.web.services.devices import DeviceHealth
+from edge.web.services.gateway import About, Services
+from edge.web.services.health import Check, HealthReport
+from edge.web.services.history import Aggregate, Sample
+from edge.web.services.lines import LineStatus
+from edge.web.services.metrics import Metric
+from edge.web.services.sync import Quarantined, SyncStatus
+from edge.web.services.texts import Text
 from rules.alarm import AlarmState, Condition
-from rules.engine import Engine, Outage
+from rules.aside import Outage
+from rules.engine import Engine
 from rules.report import AlarmReport, report
 
 START: Millis = 1_790_000_000_123

@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from edge.store.accounts import Role
 from edge.web.app import UndeclaredRole, check_roles, roles
 from edge.web.auth import COOKIE, Needs
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 from tests.edge.web.conftest import ORIGIN
 from tests.edge.web.school import PASSWORD, Clock, Pipeline, add_user, alarm, token
 

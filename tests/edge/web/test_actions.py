@@ -12,7 +12,7 @@ from drivers.reading import Reading
 from edge.config.configuration import Configuration
 from edge.pipeline.actuator import Actuator
 from edge.store.accounts import Role
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 from rules.engine import Engine
 from tests.edge.pipeline.test_actuator import school
 from tests.edge.web.school import Clock, token

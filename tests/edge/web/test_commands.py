@@ -11,7 +11,7 @@ import pytest
 
 from edge.pipeline.dispatcher import Dispatcher
 from edge.store.accounts import Role
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 from tests.edge.web.school import Clock, Pipeline, token
 
 API = "/api/v1"

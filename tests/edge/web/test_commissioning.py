@@ -14,7 +14,7 @@ from drivers.line.settings import TcpLine
 from edge.commissioning.line import open_line
 from edge.commissioning.workbench import Workbench
 from edge.store.accounts import Role
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 from tests.edge.commissioning.rehearsal import device, on_wire
 from tests.edge.web.school import Pipeline, token
 from tests.support.wire import EmulatedWire

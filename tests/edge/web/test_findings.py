@@ -12,7 +12,9 @@ from drivers.reading import Millis
 from edge.store.accounts import Role
 from edge.web.app import create_app
 from edge.web.live import LiveHub
-from edge.web.services import FindingRecord, Services, Text
+from edge.web.services.findings import FindingRecord
+from edge.web.services.gateway import Services
+from edge.web.services.texts import Text
 from edge.web.shield import Limits
 from rules.baseline import Baseline
 from rules.finding import Finding, Suspect

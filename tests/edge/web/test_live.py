@@ -19,7 +19,9 @@ from edge.store.accounts import Role
 from edge.web.app import create_app
 from edge.web.live import Client, Full, LiveHub
 from edge.web.server import WebServer
-from edge.web.services import LineStatus, Services, SyncStatus
+from edge.web.services.gateway import Services
+from edge.web.services.lines import LineStatus
+from edge.web.services.sync import SyncStatus
 from tests.edge.web.school import PASSWORD, START, Clock, add_user, alarm, token
 
 Event = tuple[str, object, str]
@@ -57,9 +59,15 @@ async def running(hub: LiveHub) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def quiet(clock: Clock, configuration: Configuration) -> LiveHub:
+def known() -> list[Reading]:
+    """The newest reading of every point."""
+    return []
+
+
+@pytest.fixture
+def quiet(clock: Clock, configuration: Configuration, known: list[Reading]) -> LiveHub:
     """A hub that beats too seldom to be seen."""
-    return LiveHub(clock, lambda: configuration, flush_ms=10, beat_ms=1_000_000)
+    return LiveHub(clock, lambda: configuration, lambda: known, flush_ms=10, beat_ms=1_000_000)
 
 
 async def test_readings_between_two_flushes_are_told_once_each_with_the_latest_value(quiet: LiveHub) -> None:
@@ -76,16 +84,20 @@ async def test_readings_between_two_flushes_are_told_once_each_with_the_latest_v
 
 
 async def test_nothing_is_encoded_while_nobody_listens_and_the_latest_comes_with_the_first(
-    quiet: LiveHub,
+    quiet: LiveHub, known: list[Reading]
 ) -> None:
     async with running(quiet):
         quiet.readings([reading(value=1.0)])
         await asyncio.sleep(0.05)
-        quiet.readings([reading(value=2.0)])
-        with quiet.client(None) as client:
+        known.extend([reading(value=2.0), reading("temperature", 21.0)])
+        quiet.readings(known)
+        with quiet.client(None) as client, quiet.client(None) as second:
             ((_, data, _),) = await take(client)
+            quiet.readings([reading(value=3.0)])
+            assert [name for name, _, _ in await take(client)] == ["reading"]
+            assert len(await take(second)) == 2
     assert isinstance(data, list)
-    assert [item["value"] for item in data] == [2.0]
+    assert [(item["point"], item["value"]) for item in data] == [("co2", 2.0), ("temperature", 21.0)]
 
 
 async def test_alarms_lines_and_destinations_are_told_at_once_in_the_shape_of_their_lists(
@@ -127,7 +139,7 @@ async def test_a_client_that_cannot_be_caught_up_is_told_to_read_the_lists_again
 async def test_what_is_kept_for_those_who_come_back_is_bounded(
     clock: Clock, configuration: Configuration
 ) -> None:
-    hub = LiveHub(clock, lambda: configuration, ring_bytes=1000)
+    hub = LiveHub(clock, lambda: configuration, list, ring_bytes=1000)
     with hub.client(None) as client:
         hub.publish("alarm", b"0")
         ((_, _, last),) = await take(client)
@@ -140,7 +152,7 @@ async def test_what_is_kept_for_those_who_come_back_is_bounded(
 async def test_a_client_that_cannot_follow_loses_the_oldest_is_counted_and_told(
     clock: Clock, configuration: Configuration
 ) -> None:
-    hub = LiveHub(clock, lambda: configuration, queue_bytes=1000)
+    hub = LiveHub(clock, lambda: configuration, list, queue_bytes=1000)
     with hub.client(None) as slow, hub.client(None) as swift:
         for number in range(50):
             hub.publish("alarm", b"%d" % number)
@@ -154,7 +166,7 @@ async def test_a_client_that_cannot_follow_loses_the_oldest_is_counted_and_told(
 
 
 async def test_only_so_many_may_listen(clock: Clock, configuration: Configuration) -> None:
-    hub = LiveHub(clock, lambda: configuration, most_clients=1)
+    hub = LiveHub(clock, lambda: configuration, list, most_clients=1)
     with hub.client(None), pytest.raises(Full), hub.client(None):
         pass
     with hub.client(None):
@@ -166,7 +178,7 @@ async def test_only_so_many_may_listen(clock: Clock, configuration: Configuratio
 async def serving(
     app: FastAPI, hub: LiveHub, folder: Path, listen: str = "127.0.0.1:0"
 ) -> AsyncIterator[str]:
-    server = WebServer(app, hub, WebSettings(listen=listen), folder)
+    server = WebServer(lambda: app, hub, WebSettings(listen=listen), folder)
     url = server.bind()
     task = asyncio.create_task(server.run())
     try:
@@ -273,7 +285,7 @@ async def test_a_client_that_goes_leaves_its_place(
 
 
 async def test_one_stream_too_many_is_a_problem(gateway: Services, tmp_path: Path) -> None:
-    hub = LiveHub(gateway.clock, gateway.configuration, most_clients=1)
+    hub = LiveHub(gateway.clock, gateway.configuration, gateway.latest, most_clients=1)
     headers = await token(gateway, Role.VIEWER)
     async with (
         serving(create_app(gateway, hub), hub, tmp_path) as url,
@@ -340,4 +352,4 @@ async def test_a_taken_address_is_an_error_at_once(app: FastAPI, hub: LiveHub, t
     async with serving(app, hub, tmp_path) as url:
         listen = f"127.0.0.1:{httpx.URL(url).port}"
         with pytest.raises(OSError, match="in use"):
-            WebServer(app, hub, WebSettings(listen=listen), tmp_path).bind()
+            WebServer(lambda: app, hub, WebSettings(listen=listen), tmp_path).bind()

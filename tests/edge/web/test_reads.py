@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from drivers.reading import Quality, Reading
-from edge.web.services import Sample
+from edge.web.services.history import Sample
 from tests.edge.web.school import START, Clock, Pipeline, alarm
 
 API = "/api/v1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from edge.store.accounts import Role
-from edge.web.services import Services
+from edge.web.services.gateway import Services
 from tests.edge.web.school import Pipeline, alarm, token
 
 API = "/api/v1"

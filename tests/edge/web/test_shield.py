@@ -15,7 +15,8 @@ from edge.store.accounts import Role
 from edge.web.app import create_app
 from edge.web.limits import MOST_CLIENTS, Buckets
 from edge.web.live import LiveHub
-from edge.web.services import HealthReport, Services
+from edge.web.services.gateway import Services
+from edge.web.services.health import HealthReport
 from edge.web.shield import BODY_LIMIT, Limits
 from tests.edge.web.conftest import ORIGIN
 from tests.edge.web.school import Clock, add_user, token

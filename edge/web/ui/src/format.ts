@@ -37,6 +37,11 @@ export function countText(value: number): string {
   return numberText(value, 0);
 }
 
+/** "1,234 次": how often. */
+export function countsText(times: number): string {
+  return words.value.common.counts(countText(times));
+}
+
 /** A switch in words that fit its point: a door is open, a button is pressed. */
 export function switchText(point: string, on: boolean): string {
   const table = words.value.switches;
@@ -57,7 +62,10 @@ export function withUnit(text: string, unit: string | null | undefined): string 
   return printed ? `${text} ${printed}` : text;
 }
 
-export function pointName(point: { zh: string; en: string; name: string }): string {
+/** A point's name in the chosen language; a switch that is named by one of its states has a neutral one. */
+export function pointName(point: Pick<Point, "zh" | "en" | "name" | "type">): string {
+  const neutral = point.type === "switch" ? look(words.value.switchNames, point.name) : point.name;
+  if (neutral !== point.name) return neutral;
   return (language.value === "en" ? point.en : point.zh) || point.name;
 }
 

@@ -81,7 +81,7 @@ export function healthOf(device: Device): Health {
   return healths.value.get(device.id) ?? device.health;
 }
 
-export const openAlarms = computed(() => sorted([...alarms.value.values()].filter(isOpen)));
+export const openAlarms = computed(() => urgentFirst(sorted([...alarms.value.values()].filter(isOpen))));
 export const unackedAlarms = computed(() => openAlarms.value.filter((alarm) => !alarm.acked));
 
 /** Unacknowledged first, newest on top in each group. */
@@ -89,6 +89,12 @@ export function sorted(items: Alarm[]): Alarm[] {
   return items
     .slice()
     .sort((a, b) => Number(a.acked) - Number(b.acked) || (millisOf(b.raised_at) ?? 0) - (millisOf(a.raised_at) ?? 0));
+}
+
+/** No newer notice stands before an emergency that nobody has acknowledged. */
+function urgentFirst(items: Alarm[]): Alarm[] {
+  const isUrgent = (alarm: Alarm) => !alarm.acked && priorityOf(alarm) === 1;
+  return [...items.filter(isUrgent), ...items.filter((alarm) => !isUrgent(alarm))];
 }
 
 /** The open alarms that concern a tile: by the device that raised them, else by the space itself. */
@@ -109,7 +115,7 @@ function isMute(device: Device): boolean {
 }
 
 /** The condition still holds, or nobody has yet seen on site that it is over. */
-function isPresent(alarm: Alarm): boolean {
+export function isPresent(alarm: Alarm): boolean {
   return alarm.state !== "returned_unacknowledged";
 }
 

@@ -163,6 +163,10 @@ export interface Line {
   utilisation: number | null;
   queue_age_ms: number | null;
   last_error: string | null;
+  /** Messages or exchanges since the start. */
+  exchanges: number;
+  /** What was wrong on the line itself, by a word. */
+  faults: Record<string, number>;
   devices: LineDevice[];
 }
 
@@ -171,6 +175,24 @@ export interface Quarantined {
   line: string;
   status: number;
   reason: string;
+}
+
+/** A nightly comparison, in sum over its days: what differed (`differing` series), what lacked there, what
+ * was sent again, and what differs `still`. `reason` says why not all was compared. */
+export interface Compared {
+  at: Time;
+  same: boolean;
+  days: number;
+  values: number;
+  differing: number;
+  missing: number;
+  resent: number;
+  still: number;
+  surplus: number;
+  spots: number;
+  spots_wrong: number;
+  reason: string;
+  permitted: boolean;
 }
 
 export interface Destination {
@@ -187,6 +209,10 @@ export interface Destination {
   blocked: boolean;
   reason: string | null;
   received: number | null;
+  hours_pending: number | null;
+  hours_trouble: string;
+  comparing: boolean;
+  compared: Compared | null;
 }
 
 /** `POST /desk`: whether no desk can be heard though one should, and whether a siren sounds. */

@@ -1,4 +1,4 @@
-/** The alarm list: newest unacknowledged on top, acknowledge with a note, open or all. */
+/** The alarm list: emergencies and the newest unacknowledged on top, acknowledge with a note, open or all. */
 
 import { useEffect, useState } from "preact/hooks";
 import { list, Problem } from "../api";

@@ -1,13 +1,13 @@
 /** One device: its points now, one point's trend, and how well it communicates. */
 
 import { useComputed } from "@preact/signals";
-import { ageText, countText, kindName, latencyText, periodText, pointName, unitText } from "../format";
+import { ageText, countText, kindName, latencyText, periodText, pointName, spanText, unitText } from "../format";
 import { deviceById, goodAge, spaceById } from "../model";
 import { refine, route, to } from "../route";
 import { alarmsOf, healthOf, keyPoints } from "../states";
 import { words } from "../words";
 import type { Device, Point } from "../wire";
-import { AlarmCard } from "../parts/alarm_card";
+import { SomeAlarms } from "../parts/alarm_card";
 import { DeviceBadge } from "../parts/badge";
 import { Cause, ErrorBars } from "../parts/counters";
 import { Heading } from "../parts/heading";
@@ -109,6 +109,13 @@ function LastGood({ device }: { device: Device }) {
   return <>{text}</>;
 }
 
+/** How far a device's own clock is from the gateway's. */
+function clockOffText(ms: number): string {
+  const t = words.value.device;
+  if (Math.abs(ms) < 500) return t.clockRight;
+  return ms > 0 ? t.clockAhead(spanText(ms + 500)) : t.clockBehind(spanText(500 - ms));
+}
+
 function HealthCard({ device }: { device: Device }) {
   const t = words.value.device;
   const health = healthOf(device);
@@ -145,7 +152,7 @@ function HealthCard({ device }: { device: Device }) {
         {health.clock_offset_ms !== null && (
           <div>
             <dt>{t.ownClock}</dt>
-            <dd>{`${health.clock_offset_ms < 0 ? "-" : "+"}${Math.round(Math.abs(health.clock_offset_ms) / 1000)} s`}</dd>
+            <dd>{clockOffText(health.clock_offset_ms)}</dd>
           </div>
         )}
       </dl>
@@ -198,13 +205,7 @@ export function DevicePage({ id }: { id: string }) {
         lead={[space?.name, `${device.maker} ${device.model}`.trim()].filter(Boolean).join(" · ")}
         back={space ? { href: to("space", space.id), text: space.name } : { href: to(""), text: words.value.overview.title }}
       />
-      {alarms.length ? (
-        <div class="alarm-list">
-          {alarms.map((alarm) => (
-            <AlarmCard key={alarm.id} alarm={alarm} />
-          ))}
-        </div>
-      ) : null}
+      {alarms.length ? <SomeAlarms alarms={alarms} /> : null}
       <div class="device-layout">
         <div class="device-main">
           {chosen ? <TrendPanel device={device} point={chosen} /> : null}

@@ -2,7 +2,7 @@
 
 import { useComputed } from "@preact/signals";
 import { now } from "../clock";
-import { countText, kindName, latencyText, millisOf, numberText, reasonText, spanText } from "../format";
+import { countsText, countText, kindName, latencyText, millisOf, numberText, reasonText, spanText } from "../format";
 import { deviceById, lines, spaceById } from "../model";
 import { to } from "../route";
 import { words } from "../words";
@@ -13,6 +13,9 @@ import { Heading } from "../parts/heading";
 import { CheckIcon, OfflineIcon } from "../parts/icons";
 import { Empty } from "../parts/notice";
 import { Table } from "../parts/table";
+
+/** What the gateway has made good itself. */
+const HARMLESS = new Set(["duplicate", "late"]);
 
 /** Above this share of the time a half-duplex line has little room left for retries. */
 const BUSY = 0.8;
@@ -60,6 +63,11 @@ function worstFirst(rows: LineDevice[]): LineDevice[] {
   return rows.map((row, index) => ({ row, index })).sort((a, b) => SEVERITY[a.row.state] - SEVERITY[b.row.state] || a.index - b.index).map(({ row }) => row);
 }
 
+function latencies(row: LineDevice): string {
+  if (row.latency_p50_ms === null) return words.value.common.none;
+  return `${latencyText(row.latency_p50_ms)} / ${latencyText(row.latency_p95_ms)}`;
+}
+
 function Devices({ line }: { line: Line }) {
   const t = words.value.lines;
   if (!line.devices.length) return <p class="muted">{t.noDevices}</p>;
@@ -76,7 +84,7 @@ function Devices({ line }: { line: Line }) {
         { name: t.crc, number: true, quiet: (row) => !countOf(row, "crc"), cell: (row) => <Count count={countOf(row, "crc")} /> },
         { name: t.exception, number: true, quiet: (row) => !countOf(row, "exception"), cell: (row) => <Count count={countOf(row, "exception")} /> },
         { name: t.other, number: true, quiet: (row) => !countOf(row, "other"), cell: (row) => <Count count={countOf(row, "other")} /> },
-        { name: t.latency, number: true, cell: (row) => <span class="tabular">{`${latencyText(row.latency_p50_ms)} / ${latencyText(row.latency_p95_ms)}`}</span> },
+        { name: t.latency, number: true, quiet: (row) => row.latency_p50_ms === null, cell: (row) => <span class="tabular">{latencies(row)}</span> },
         { name: t.cause, quiet: (row) => !row.cause, cell: (row) => causeText(row.cause)?.name ?? <span class="muted">{words.value.common.none}</span> },
       ]}
     />
@@ -93,6 +101,41 @@ function Utilisation({ share }: { share: number | null }) {
       <small>%</small>
       <meter class={`use ${share > BUSY ? "high" : ""}`} min={0} max={1} value={Math.min(share, 1)} aria-label={t.utilisation} />
     </dd>
+  );
+}
+
+/** What was wrong on the line itself, the most frequent first. */
+function Faults({ faults }: { faults: Record<string, number> }) {
+  const rows = Object.entries(faults)
+    .filter(([, count]) => count > 0)
+    .sort((a, b) => b[1] - a[1]);
+  if (!rows.length) return null;
+  return (
+    <p class="line-faults" data-testid="faults">
+      <span class="muted">{words.value.lines.faults}</span>
+      {rows.map(([fault, count]) => (
+        <span key={fault} class={HARMLESS.has(fault) ? undefined : "counted"}>
+          {reasonText(fault)} {countsText(count)}
+        </span>
+      ))}
+    </p>
+  );
+}
+
+/** How busy a polled line is; devices that speak by themselves wait for nobody. */
+function Load({ line }: { line: Line }) {
+  const t = words.value.lines;
+  return (
+    <>
+      <div>
+        <dt>{t.utilisation}</dt>
+        <Utilisation share={line.utilisation} />
+      </div>
+      <div>
+        <dt>{t.queue}</dt>
+        <dd>{latencyText(line.queue_age_ms)}</dd>
+      </div>
+    </>
   );
 }
 
@@ -115,19 +158,17 @@ function LineCard({ line }: { line: Line }) {
           <dt>{t.kind[line.kind] ?? line.kind}</dt>
           <dd>{t.devices(line.devices.length)}</dd>
         </div>
+        {line.kind === "mqtt" ? null : <Load line={line} />}
         <div>
-          <dt>{t.utilisation}</dt>
-          <Utilisation share={line.utilisation} />
-        </div>
-        <div>
-          <dt>{t.queue}</dt>
-          <dd>{latencyText(line.queue_age_ms)}</dd>
+          <dt>{t.exchanges[line.kind]}</dt>
+          <dd>{countText(line.exchanges)}</dd>
         </div>
         <div>
           <dt>{t.lastError}</dt>
           <dd class="text">{line.last_error ? reasonText(line.last_error) : words.value.common.none}</dd>
         </div>
       </dl>
+      <Faults faults={line.faults} />
       {(line.utilisation ?? 0) > BUSY ? <p class="callout-line">{t.busy}</p> : null}
       <Devices line={line} />
     </section>

@@ -3,10 +3,10 @@
 import { useComputed } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { now } from "../clock";
-import { ageText, countText, kindName, millisOf } from "../format";
+import { ageText, countText, kindName, millisOf, pointName } from "../format";
 import { destinations, devices } from "../model";
 import { to } from "../route";
-import { alarmsOf, healthOf, keyPoints, newestAge, openAlarms, priorityOf, sections, stateOf, unackedAlarms } from "../states";
+import { alarmsOf, healthOf, isPresent, keyPoints, newestAge, openAlarms, priorityOf, sections, stateOf, unackedAlarms } from "../states";
 import type { Section, State, Tile } from "../states";
 import { words } from "../words";
 import type { Device } from "../wire";
@@ -66,7 +66,9 @@ function WeatherKpi() {
       </strong>
       <span class="kpi-note kpi-values">
         {others.map(({ point }) => (
-          <Value key={point.name} device={station} point={point} />
+          <span key={point.name}>
+            {pointName(point)} <Value device={station} point={point} />
+          </span>
         ))}
       </span>
     </a>
@@ -99,11 +101,14 @@ function Updated({ of }: { of: Device[] }) {
 
 function MeterRows({ of }: { of: Device[] }) {
   const rows = of.slice(0, 4);
+  const alike = (device: Device) => of.filter(({ kind }) => kind === device.kind).length > 1;
   return (
     <div class="meter-rows">
       {rows.map((device) => (
         <div class="meter-row" key={device.id}>
-          <span class="meter-name">{device.id}</span>
+          <span class="meter-name" title={device.id}>
+            {alike(device) ? device.id : kindName(device)}
+          </span>
           {keyPoints([device], 2).map(({ point }) => (
             <Value key={point.name} device={device} point={point} />
           ))}
@@ -155,7 +160,7 @@ function TileCard({ tile }: { tile: Tile }) {
         {worst ? (
           <span class={`tile-alarms p${worst}`}>
             <PriorityIcon level={worst} size={14} />
-            {t.alarms(alarms.length)}
+            {alarms.some(isPresent) ? t.alarms(alarms.length) : t.toAcknowledge(alarms.length)}
           </span>
         ) : null}
       </span>

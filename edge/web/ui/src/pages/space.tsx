@@ -6,7 +6,7 @@ import { to } from "../route";
 import { alarmsOf, buildingOf, healthOf } from "../states";
 import { words } from "../words";
 import type { Device } from "../wire";
-import { AlarmCard } from "../parts/alarm_card";
+import { SomeAlarms } from "../parts/alarm_card";
 import { DeviceBadge } from "../parts/badge";
 import { Heading } from "../parts/heading";
 import { Empty } from "../parts/notice";
@@ -58,11 +58,7 @@ export function SpacePage({ id }: { id: string }) {
       {alarms.length ? (
         <section class="section">
           <h2>{t.alarms}</h2>
-          <div class="alarm-list">
-            {alarms.map((alarm) => (
-              <AlarmCard key={alarm.id} alarm={alarm} />
-            ))}
-          </div>
+          <SomeAlarms alarms={alarms} />
         </section>
       ) : null}
       <section class="section">

@@ -6,6 +6,7 @@ import { ageText, countText, millisOf, numberText, stampText } from "../format";
 import { destinations } from "../model";
 import { words } from "../words";
 import type { Destination, Time } from "../wire";
+import { Comparison, differs } from "../parts/comparison";
 import { Heading } from "../parts/heading";
 import { CheckIcon, ClockIcon, WarnIcon } from "../parts/icons";
 import { Empty } from "../parts/notice";
@@ -28,11 +29,12 @@ function StateMark({ destination }: { destination: Destination }) {
     const oldest = millisOf(destination.oldest_pending);
     return oldest !== null && now.value - oldest > BEHIND_MS;
   });
-  if (destination.blocked) {
+  const blocked = destination.blocked || destination.hours_trouble !== "";
+  if (blocked || differs(destination)) {
     return (
       <span class="badge state-abnormal">
         <WarnIcon size={15} />
-        {t.blocked}
+        {blocked ? t.blocked : t.differs}
       </span>
     );
   }
@@ -81,6 +83,15 @@ function Figures({ destination }: { destination: Destination }) {
         <dt>{t.quarantined}</dt>
         <dd>{countText(destination.quarantined)}</dd>
       </div>
+      {destination.hours_pending === null ? null : (
+        <div>
+          <dt>{t.hours}</dt>
+          <dd data-testid="hours">
+            {countText(destination.hours_pending)}
+            <small>{t.hour(destination.hours_pending)}</small>
+          </dd>
+        </div>
+      )}
       {destination.received === null ? null : (
         <div>
           <dt>{t.received}</dt>
@@ -113,6 +124,18 @@ function Quarantine({ destination }: { destination: Destination }) {
   );
 }
 
+function Trouble({ title, reason }: { title: string; reason: string | null }) {
+  return (
+    <div class="callout bad" role="alert">
+      <WarnIcon size={20} />
+      <div>
+        <strong>{title}</strong>
+        <p>{reason}</p>
+      </div>
+    </div>
+  );
+}
+
 function DestinationCard({ destination }: { destination: Destination }) {
   const t = words.value.sync;
   return (
@@ -126,16 +149,10 @@ function DestinationCard({ destination }: { destination: Destination }) {
         <StateMark destination={destination} />
       </div>
       {destination.stand_in ? <p class="muted">{t.standInHint}</p> : null}
-      {destination.blocked ? (
-        <div class="callout bad" role="alert">
-          <WarnIcon size={20} />
-          <div>
-            <strong>{t.blocked}</strong>
-            <p>{destination.reason}</p>
-          </div>
-        </div>
-      ) : null}
+      {destination.blocked ? <Trouble title={t.blocked} reason={destination.reason} /> : null}
+      {destination.hours_trouble ? <Trouble title={t.hoursTrouble} reason={destination.hours_trouble} /> : null}
       <Figures destination={destination} />
+      <Comparison destination={destination} />
       <Quarantine destination={destination} />
     </section>
   );

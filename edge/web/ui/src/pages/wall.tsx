@@ -23,12 +23,8 @@ import { SirenButton, SoundBar, SoundButton } from "../parts/sound_bar";
 const LEVELS = [1, 2, 3, 4] as const;
 /** More cards than this are not readable at 3 m. */
 const ROWS = 6;
-
-/** The list's order, but an unacknowledged emergency is never pushed off the wall by newer notices. */
-function urgentFirst(items: Alarm[]): Alarm[] {
-  const isUrgent = (alarm: Alarm) => !alarm.acked && priorityOf(alarm) === 1;
-  return [...items.filter(isUrgent), ...items.filter((alarm) => !isUrgent(alarm))];
-}
+/** A title of more letters than these is written smaller, so that what to do stays in sight. */
+const LONG = 36;
 
 function Clock() {
   const time = useComputed(() => clockText(now.value));
@@ -69,10 +65,10 @@ function Hero({ alarm }: { alarm: Alarm }) {
         <span>{look(t.states, alarm.state)}</span>
       </div>
       <p class="hero-place">{alarm.scope_name}</p>
-      <h2>{say(alarm.title)}</h2>
+      <h2 class={say(alarm.title).length > LONG ? "long" : undefined}>{say(alarm.title)}</h2>
       <p class="hero-facts">
         <span class="tabular">{momentText(millisOf(alarm.raised_at), now.peek())}</span>
-        <Lasting alarm={alarm} />
+        <Lasting alarm={alarm} alone />
         {trigger ? <span class="tabular">{trigger}</span> : null}
       </p>
       {say(alarm.consequence) ? <p class="hero-guide hero-why">{say(alarm.consequence)}</p> : null}
@@ -84,6 +80,9 @@ function Hero({ alarm }: { alarm: Alarm }) {
   );
 }
 
+/** Its button says that nobody has acknowledged it, and its time whether it is over: only else the state is said. */
+const PLAIN = new Set(["unacknowledged", "returned_unacknowledged"]);
+
 function Row({ alarm }: { alarm: Alarm }) {
   const level = priorityOf(alarm);
   return (
@@ -94,12 +93,13 @@ function Row({ alarm }: { alarm: Alarm }) {
       <div class="wall-row-text">
         <b>{say(alarm.title)}</b>
         <span>
-          {alarm.scope_name} · {words.value.priority[`p${level}`]} · {look(words.value.alarms.states, alarm.state)}
+          {alarm.scope_name} · {words.value.priority[`p${level}`]}
+          {PLAIN.has(alarm.state) ? "" : ` · ${look(words.value.alarms.states, alarm.state)}`}
         </span>
       </div>
       <div class="wall-row-time">
         <span class="tabular">{momentText(millisOf(alarm.raised_at), now.peek())}</span>
-        <Lasting alarm={alarm} />
+        <Lasting alarm={alarm} alone />
       </div>
       <AckButton alarm={alarm} />
     </article>
@@ -137,7 +137,7 @@ export function WallPage() {
     document.documentElement.classList.add("dark");
     return () => document.documentElement.classList.remove("dark");
   }, [title]);
-  const ordered = urgentFirst(openAlarms.value);
+  const ordered = openAlarms.value;
   const hero = ordered[0] && !ordered[0].acked ? ordered[0] : null;
   const others = hero ? ordered.slice(1) : ordered;
   const rows = others.slice(0, ROWS);

@@ -11,14 +11,18 @@ import type { Alarm, Delivery } from "../wire";
 import { AckButton } from "./ack";
 import { PriorityBadge } from "./badge";
 
-/** "for 12 min", or how long it lasted. */
-export function Lasting({ alarm }: { alarm: Alarm }) {
+/** More alarms than these would push a room's values off the screen. */
+const MOST_CARDS = 2;
+
+/** "for 12 min", or how long it lasted; `alone` where nothing else says that it is over. */
+export function Lasting({ alarm, alone = false }: { alarm: Alarm; alone?: boolean }) {
   const text = useComputed(() => {
     const raised = millisOf(alarm.raised_at);
     if (raised === null) return "";
     const cleared = millisOf(alarm.cleared_at);
     const t = words.value.alarms;
-    return cleared === null ? t.lasting(spanText(now.value - raised)) : t.lasted(spanText(cleared - raised));
+    if (cleared === null) return t.lasting(spanText(now.value - raised));
+    return (alone ? t.clearedAfter : t.lasted)(spanText(cleared - raised));
   });
   return <span class="tabular">{text}</span>;
 }
@@ -48,13 +52,20 @@ export function triggerText(alarm: Alarm): string {
   return typeof alarm.value === "number" ? withUnit(text, alarm.unit) : text;
 }
 
+/** "desk.0.wecom" as people call it: whose channel, and of what kind. */
+function channelText(channel: string): string {
+  const [desk = "", , kind] = channel.split(".");
+  if (!kind) return channel;
+  return `${look(words.value.owners, desk)} · ${look(words.value.channels, kind)}`;
+}
+
 export function Deliveries({ alarm }: { alarm: Alarm }) {
   const t = words.value.alarms;
   if (!alarm.deliveries.length) return <span class="muted">{t.noDelivery}</span>;
   // An alarm is pushed when raised and when it clears: alike outcomes of one channel stand as one.
   const groups = new Map<string, Delivery[]>();
   for (const delivery of alarm.deliveries) {
-    const key = `${delivery.channel} ${t.delivery[delivery.state]}`;
+    const key = `${channelText(delivery.channel)} ${t.delivery[delivery.state]}`;
     groups.set(key, [...(groups.get(key) ?? []), delivery]);
   }
   return (
@@ -96,6 +107,23 @@ function Facts({ alarm }: { alarm: Alarm }) {
         <span>
           {t.owner} {look(words.value.owners, alarm.owner)}
         </span>
+      ) : null}
+    </div>
+  );
+}
+
+/** The first alarms in full, and where the others are: what the page is about follows below. */
+export function SomeAlarms({ alarms }: { alarms: Alarm[] }) {
+  const shown = alarms.length > MOST_CARDS + 1 ? alarms.slice(0, MOST_CARDS) : alarms;
+  return (
+    <div class="alarm-list">
+      {shown.map((alarm) => (
+        <AlarmCard key={alarm.id} alarm={alarm} />
+      ))}
+      {alarms.length > shown.length ? (
+        <a class="alarm-others" href={to("alarms")}>
+          {words.value.alarms.others(alarms.length - shown.length)}
+        </a>
       ) : null}
     </div>
   );

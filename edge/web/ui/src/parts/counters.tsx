@@ -1,6 +1,6 @@
 /** A device's errors by cause as bars, and the likely cause with what to check. */
 
-import { countText, reasonText } from "../format";
+import { countsText, reasonText } from "../format";
 import { words } from "../words";
 import { WarnIcon } from "./icons";
 
@@ -37,7 +37,7 @@ export function ErrorBars({ errors }: { errors: Record<string, number> }) {
         <li key={reason}>
           <span class="bar-label">{reasonText(reason)}</span>
           <meter class="bar" min={0} max={most} value={count} aria-label={reasonText(reason)} />
-          <span class="bar-count">{words.value.common.counts(count).replace(String(count), countText(count))}</span>
+          <span class="bar-count">{countsText(count)}</span>
         </li>
       ))}
     </ul>

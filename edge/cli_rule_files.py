@@ -1,0 +1,62 @@
+"""Rule files and a school's configuration, as the commands about rules take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edge.config.configuration import Configuration
+    from edge.config.rulefiles import RuleShelf
+    from rules.verbs import Verbs
+
+ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
+JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+FilesArgument = Annotated[list[Path], typer.Argument(help="rule files")]
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    """Says why a command ends so; to be raised."""
+    typer.echo(message, err=True)
+    return typer.Exit(code)
+
+
+def loaded(path: Path) -> Configuration:
+    """A school; ends with exit 2 and all faults where it has some."""
+    from edge.config.load import ConfigError, load
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        raise fail(str(error), 2) from error
+
+
+def shelf_of(paths: Sequence[Path]) -> RuleShelf:
+    """The rules of files; ends with exit 2 and all faults where any has some."""
+    from edge.config.rulefiles import RuleShelf
+
+    shelf = RuleShelf()
+    for path in paths:
+        if not path.is_file():
+            raise fail(f"there is no file {path}", 2)
+        shelf.add(path)
+    if shelf.faults:
+        raise fail("\n".join(str(fault) for fault in shelf.faults), 2)
+    return shelf
+
+
+def words() -> tuple[Mapping[str, str], frozenset[str], Verbs]:
+    """The built-in vocabulary: point -> unit, those of the gateway itself too, the kinds of spaces, and the
+    commands."""
+    from edge.config.library import read_vocabulary
+    from edge.config.resources import builtin_configs
+    from edge.pipeline.self_watch import POINTS
+
+    vocabulary, faults = read_vocabulary(builtin_configs() / "vocabulary.yaml")
+    if vocabulary is None:
+        raise fail("\n".join(str(fault) for fault in faults))
+    units = {**POINTS, **{name: spec.unit for name, spec in vocabulary.points.items()}}
+    return units, frozenset(vocabulary.space_kinds), vocabulary.commands
