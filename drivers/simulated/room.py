@@ -16,8 +16,10 @@ SETPOINT_C = 26.0  # the lowest setpoint that the State Council's notice of 2007
 STUFFY_PPM = 2600.0
 COOLING_COP = 3.1
 HOOD_ACH = 4.0
-STOVE_SHARE = 0.25
+STOVE_SHARE = 0.1
 """Of a kitchen's power this share heats the room; the hood takes the rest away."""
+AIRED = 0.5
+"""Windows of rooms without lessons, while it is warmer in than out and nothing cools."""
 OPEN = 0.2
 """A window contact tells `open` from this share on; a tilted pane (below) it does not see."""
 DAYLIGHT_FACTOR = 0.018
@@ -165,7 +167,7 @@ class Room:
         return self.full or chance < self.habit.share
 
     def _behave(self, now_s: float, weather: Weather) -> None:
-        occupied = self.people > 2.0
+        occupied = self.people > min(2.0, self.seats / 4)
         if occupied and self.temperature > COOL_FROM_C and self.habit.cooling_w:
             self.ac_on = True
         elif not occupied or self.temperature < SETPOINT_C - 1.0:
@@ -193,7 +195,13 @@ class Room:
             self.lights_on = on
 
     def _window(self, now_s: float, weather: Weather, occupied: bool) -> float:
-        if weather.rain_mm_h > 0.0 or not occupied:
+        if weather.rain_mm_h > 0.0:
+            return 0.0
+        hot = self.temperature > COOL_FROM_C and self.temperature > weather.temperature
+        cooled = self.ac_on or (occupied and self.habit.cooling_w > 0.0)
+        if hot and not cooled and self.habit.use not in (Use.LESSONS, Use.COOKING):  # a kitchen has its hood
+            return AIRED
+        if not occupied:
             return 0.0
         if phase_at(now_s) is Phase.BREAK:
             return 0.8
@@ -207,7 +215,10 @@ class Room:
         if self.ac_on:
             wanted = 2_500.0 + 4_000.0 * (self.temperature - SETPOINT_C)
             self.cooling_w = min(self.habit.cooling_w, max(0.0, wanted))
-        sun_w = weather.solar_irradiance * self.area_m2 * 0.03
+        glass_m2 = min(
+            0.03 * self.area_m2, 0.25 * math.sqrt(self.area_m2)
+        )  # what lets heat in; halls are deep
+        sun_w = weather.solar_irradiance * glass_m2
         plug_w = self.plug_w * (STOVE_SHARE if self.habit.use is Use.COOKING else 1.0)
         gain = self.people * air.SENSIBLE_HEAT_W + self.light_w + plug_w + sun_w - self.cooling_w
         self.temperature = air.temperature(
