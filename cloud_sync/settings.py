@@ -83,7 +83,7 @@ class InfluxDestination(Destination):
         default="schools_hourly", description="long-lived bucket of hourly figures; empty for none"
     )
     read_token: SecretRef | None = Field(
-        default=None, description="may read the bucket: then what arrived is compared every night"
+        default=None, description="may read both buckets: then what arrived is compared every night"
     )
     query: Literal["flux", "influxql"] = Field(
         default="flux", description="the language to ask in: flux for 2.x, influxql for 1.x and 3 Core"

@@ -23,7 +23,7 @@ from edge.store.outbox import Park
 LATE: Millis = 120_000
 """So long after its end an hour is made: the last groups are stored by then."""
 MOST = 500
-"""Hours of devices that are taken at once: with thirty points each a few MB."""
+"""Hours of devices that are taken at once: with thirty points each 12 MB."""
 
 
 class HourlyOutbox:

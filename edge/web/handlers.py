@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -11,6 +13,8 @@ from starlette.responses import Response
 
 from edge.web.headers import NEVER_STORED, SECURITY
 from edge.web.problems import Problem
+
+_LOG = logging.getLogger(__name__)
 
 
 async def _problem(_: Request, error: Exception) -> Response:
@@ -32,6 +36,12 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return Problem(422, "invalid", detail[:500], errors=errors[:20]).response()
 
 
+async def _store(_: Request, error: Exception) -> Response:
+    _LOG.error("a request failed: the disk refuses: %s", error)
+    detail = "nothing was done: the gateway's disk cannot be written or read now; see the health page"
+    return Problem(503, "storage_failed", detail, headers={"Retry-After": "5"}).response()
+
+
 async def _crash(_: Request, __: Exception) -> Response:
     # Sent from outside the shield, which therefore cannot add its headers.
     headers = {**SECURITY, **NEVER_STORED}
@@ -45,4 +55,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(sqlite3.OperationalError, _store)
     app.add_exception_handler(Exception, _crash)

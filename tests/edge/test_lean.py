@@ -94,10 +94,11 @@ def test_the_running_process_stays_as_small_as_it_is(running: list[str]) -> None
     assert len(running) < MOST_MODULES, f"{len(running)} modules"
 
 
-def test_the_lines_are_read_before_the_dashboard_is_loaded() -> None:
+def test_what_polls_loads_nothing_of_the_dashboard_or_the_district() -> None:
     script = (
         "import sys; from edge.lean import lean; lean(); import edge.agent\n"
-        "print(*[name for name in ('fastapi', 'starlette', 'uvicorn.server') if name in sys.modules])"
+        "late = ('fastapi', 'starlette', 'uvicorn.server', 'paho', 'influxdb_client.rest')\n"
+        "print(*[name for name in late if name in sys.modules])"
     )
     assert said(script) == ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -346,6 +347,50 @@ async def test_beyond_loopback_the_server_speaks_tls_with_a_certificate_of_its_o
     async with serving(app, hub, tmp_path, "0.0.0.0:0"):
         pass
     assert key.read_bytes() == first
+
+
+async def test_who_connects_before_the_application_is_loaded_is_served(
+    app: FastAPI, hub: LiveHub, tmp_path: Path
+) -> None:
+    asked = threading.Event()
+
+    def make() -> FastAPI:
+        asked.wait(20)
+        return app
+
+    server = WebServer(make, hub, WebSettings(listen="127.0.0.1:0"), tmp_path)
+    url = server.bind()
+    task = asyncio.create_task(server.run())
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as browser:
+        answer = asyncio.create_task(browser.get("/api/v1/health"))
+        await asyncio.sleep(0.1)
+        assert not answer.done()
+        asked.set()
+        assert (await answer).status_code == 200
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_an_end_while_the_application_is_loaded_frees_the_address(
+    app: FastAPI, hub: LiveHub, tmp_path: Path
+) -> None:
+    asked = threading.Event()
+
+    def make() -> FastAPI:
+        asked.wait(20)
+        return app
+
+    server = WebServer(make, hub, WebSettings(listen="127.0.0.1:0"), tmp_path)
+    port = httpx.URL(server.bind()).port
+    task = asyncio.create_task(server.run())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with serving(app, hub, tmp_path, f"127.0.0.1:{port}") as url:
+        assert httpx.URL(url).port == port
+    asked.set()
 
 
 async def test_a_taken_address_is_an_error_at_once(app: FastAPI, hub: LiveHub, tmp_path: Path) -> None:

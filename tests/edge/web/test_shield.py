@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -208,6 +209,20 @@ async def test_a_crash_is_a_problem_without_details(gateway: Services, hub: Live
     assert is_problem(response, 500)
     assert "canary" not in response.text
     assert "default-src 'self'" in response.headers["content-security-policy"]
+
+
+async def test_a_disk_that_refuses_is_a_problem_of_its_own_to_be_tried_again(
+    gateway: Services, hub: LiveHub, limits: Limits
+) -> None:
+    def refused() -> HealthReport:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    transport = httpx.ASGITransport(create_app(replace(gateway, health=refused), hub, None, limits))
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        response = await client.get(f"{API}/health")
+    assert is_problem(response, 503)
+    assert response.json()["code"] == "storage_failed"
+    assert response.headers["retry-after"] == "5"
 
 
 async def test_the_api_page_is_there_only_where_it_was_built_in(

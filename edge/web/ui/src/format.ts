@@ -113,6 +113,11 @@ export function latencyText(ms: number | null): string {
   return ms < 10 ? `${ms.toFixed(ms === 0 ? 0 : 1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
+/** How long a device takes to reply; none replies in no time at all. */
+export function replyText(ms: number | null): string {
+  return ms !== null && ms < 1 ? "< 1 ms" : latencyText(ms);
+}
+
 let zone: string | undefined;
 
 /** Times are shown in the school's zone, wherever the browser stands. */

@@ -1,7 +1,7 @@
 /** One device: its points now, one point's trend, and how well it communicates. */
 
 import { useComputed } from "@preact/signals";
-import { ageText, countText, kindName, latencyText, periodText, pointName, spanText, unitText } from "../format";
+import { ageText, countText, kindName, periodText, pointName, replyText, spanText, unitText } from "../format";
 import { deviceById, goodAge, spaceById } from "../model";
 import { refine, route, to } from "../route";
 import { alarmsOf, healthOf, keyPoints } from "../states";
@@ -141,13 +141,13 @@ function HealthCard({ device }: { device: Device }) {
           <dt>
             {t.latency} · {t.p50}
           </dt>
-          <dd>{latencyText(health.latency_p50_ms)}</dd>
+          <dd>{replyText(health.latency_p50_ms)}</dd>
         </div>
         <div>
           <dt>
             {t.latency} · {t.p95}
           </dt>
-          <dd>{latencyText(health.latency_p95_ms)}</dd>
+          <dd>{replyText(health.latency_p95_ms)}</dd>
         </div>
         {health.clock_offset_ms !== null && (
           <div>

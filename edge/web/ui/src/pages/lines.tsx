@@ -2,7 +2,7 @@
 
 import { useComputed } from "@preact/signals";
 import { now } from "../clock";
-import { countsText, countText, kindName, latencyText, millisOf, numberText, reasonText, spanText } from "../format";
+import { countsText, countText, kindName, latencyText, millisOf, numberText, reasonText, replyText, spanText } from "../format";
 import { deviceById, lines, spaceById } from "../model";
 import { to } from "../route";
 import { words } from "../words";
@@ -65,7 +65,7 @@ function worstFirst(rows: LineDevice[]): LineDevice[] {
 
 function latencies(row: LineDevice): string {
   if (row.latency_p50_ms === null) return words.value.common.none;
-  return `${latencyText(row.latency_p50_ms)} / ${latencyText(row.latency_p95_ms)}`;
+  return `${replyText(row.latency_p50_ms)} / ${replyText(row.latency_p95_ms)}`;
 }
 
 function Devices({ line }: { line: Line }) {
