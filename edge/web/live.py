@@ -1,10 +1,10 @@
 """Server-sent events: one hub that encodes each event once, and a bounded queue for each client.
 
-Readings are coalesced: between two flushes only the latest of each point is kept, and a
-flush comes at most twice a second. While nobody listens nothing is gathered or encoded; the
-first who comes is shown the newest of every point. A client
-that cannot follow, or comes back too late, is told to `resync` instead of missing
-something silently.
+Readings are coalesced: what the lines read in one tick is shown as it comes, then nothing for
+half a second, of which the latest of each point is kept. While nobody listens nothing is
+gathered or encoded; the first who comes is shown the newest of every point. A client that
+cannot follow, or comes back too late, is told to `resync` instead of missing something
+silently.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ QUEUE_BYTES = 4_000_000
 """What may wait for one client; events are shared, so only a stalled client costs memory."""
 RING_BYTES = 2_000_000
 """Events kept for clients that come back."""
-PAUSE, LINGER = 0.02, 0.2
-"""Parts of the time between two flushes: without readings for the one, or after the other at most, a
-tick of the lines is taken as over."""
+PAUSE, LINGER = 0.02, 0.4
+"""Parts of the half second between two ticks: what came in the one is shown together, for as long as the
+other; a pause without readings ends the tick before."""
 
 
 class Full(Exception):
@@ -216,19 +216,17 @@ class LiveHub:
     async def _flush_forever(self) -> None:
         while True:
             await self._due.wait()
-            await self._tick_over()
-            self._flush()
+            await self._follow_tick()
             await asyncio.sleep(self._flush_s)
 
-    async def _tick_over(self) -> None:
-        """Returns when no more readings come, or too many do: what misses a flush waits for the next."""
+    async def _follow_tick(self) -> None:
+        """Shows a tick's readings as they come; what comes too late for it waits for the next."""
         loop = asyncio.get_running_loop()
         until = loop.time() + LINGER * self._flush_s
-        while loop.time() < until:
-            before = len(self._waiting)
+        await asyncio.sleep(PAUSE * self._flush_s)
+        while self._waiting and loop.time() < until:
+            self._flush()
             await asyncio.sleep(PAUSE * self._flush_s)
-            if len(self._waiting) == before:
-                return
 
     async def _beat_forever(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -25,13 +26,10 @@ class _Held:
     """Bodies as they came: arrival (monotonic s), arrival (epoch ms), gzipped or not, bytes."""
 
     writes: list[tuple[float, float, bool, bytes]] = field(default_factory=list)
-    down: bool = False
     _counted: list[int] = field(default_factory=list)
 
     async def answer(self, request: Request) -> Answer | None:
-        """204 to a write, 503 while down."""
-        if self.down:
-            return Answer.json(503, {"code": "unavailable", "message": "down"}, {"Retry-After": "1"})
+        """204."""
         if request.method == "POST":
             packed = request.headers.get("content-encoding") == "gzip"
             self.writes.append((time.monotonic(), time.time() * 1000, packed, request.body))
@@ -41,11 +39,6 @@ class _Held:
         """Forgets everything."""
         self.writes = []
         self._counted = []
-
-    def switch(self, down: bool) -> float:
-        """Goes down or comes up; when (monotonic s)."""
-        self.down = down
-        return time.monotonic()
 
     def points(self) -> int:
         """Points (fields) that came; each write is unpacked once, at the first question behind it."""
@@ -100,20 +93,43 @@ def _look(line: bytes) -> tuple[str, int | None, int]:
     return device, number, len(fields)
 
 
+class _Link:
+    """The way to the district: while it is down connections are closed, and new ones refused."""
+
+    def __init__(self, server: LoopbackServer) -> None:
+        self._server = server
+        self._up = AsyncExitStack()
+        self._down = True
+
+    async def switch(self, down: bool) -> float:
+        """Goes down or comes up on the same port; when (monotonic s)."""
+        if down and not self._down:
+            await self._up.aclose()
+        if not down and self._down:
+            await self._up.enter_async_context(self._server)
+        self._down = down
+        return time.monotonic()
+
+
 async def _main() -> None:
     held = _Held()
-    async with LoopbackServer(held.answer, 0, BODY_BYTES) as server:
+    server = LoopbackServer(held.answer, 0, BODY_BYTES)
+    link = _Link(server)
+    await link.switch(down=False)
+    try:
         commands: Commands = {
             "clear": held.clear,
             "writes": lambda: len(held.writes),
             "dump": held.dump,
-            "switch": held.switch,
+            "switch": link.switch,
             "points": held.points,
             "held": held.held,
             "numbers": held.numbers,
             "delays": held.delays,
         }
         await obey(commands, server.url)
+    finally:
+        await link.switch(down=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
 
 It polls Modbus TCP devices on the grid of a second (or listens to MQTT), decodes with one
 precompiled struct, compares a threshold, stores rows in SQLite (WAL, synchronous FULL) in
-one commit every 5 s, forwards what is stored as gzipped line protocol every 5 s behind a
-durable cursor, and writes each reading at once to whoever is connected to its live port.
+groups, forwards what is stored as gzipped line protocol behind a durable cursor, and writes
+each reading at once to whoever is connected to its live port. When a group is committed and
+how often is sent, the harness says: by the gateway's own defaults.
 
 It leaves out all that makes a gateway: configuration, profiles, quality, retries, alarms
 with a life, users, a dashboard, quarantine, backoff. It shows what the work itself costs.
@@ -22,6 +23,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,8 +31,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 REGISTERS = 20
-GROUP_S = 5.0
-FORWARD_S = 5.0
 MOST_ROWS = 100_000
 INSERT = "INSERT INTO readings(series, at, value) VALUES(?,?,?)"
 _VALUES = struct.Struct(f">9x{REGISTERS}H")
@@ -44,11 +44,18 @@ Row = tuple[int, int, float]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the harness asks for: `ports` of Modbus TCP devices, or an MQTT `broker` with `devices`."""
+    """What the harness asks for: `ports` of Modbus TCP devices, or an MQTT `broker` with `devices`.
+
+    A group is committed after `group_s` or with `group_rows`, whichever comes first; what is stored is sent
+    at most once in `interval_s`.
+    """
 
     data: str
     district: str
     live: int
+    group_s: float
+    group_rows: int
+    interval_s: float
     ports: Sequence[int] = ()
     broker: int = 0
     devices: int = 0
@@ -73,6 +80,8 @@ class Floor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._held: list[Row] = []
+        self._full = asyncio.Event()
+        self._stored = asyncio.Event()
         self._over: set[int] = set()
         self._listeners: set[asyncio.StreamWriter] = set()
         self._thread = ThreadPoolExecutor(1)
@@ -86,6 +95,8 @@ class Floor:
             if value > _THRESHOLD:
                 self._over.add(series + number)
             self._held.append((series + number, at, value))
+        if len(self._held) >= self._settings.group_rows:
+            self._full.set()
         if self._listeners:
             line = json.dumps([f"d{device}", *values]).encode() + b"\n"
             for listener in self._listeners:
@@ -111,9 +122,14 @@ class Floor:
     async def _store(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(GROUP_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.group_s):
+                    await self._full.wait()
+            self._full.clear()
             rows, self._held = self._held, []
-            await loop.run_in_executor(self._thread, self._commit, rows)
+            if rows:
+                await loop.run_in_executor(self._thread, self._commit, rows)
+                self._stored.set()
 
     def _commit(self, rows: Sequence[Row]) -> None:
         self._database.execute("BEGIN")
@@ -121,13 +137,25 @@ class Floor:
         self._database.execute("COMMIT")
 
     async def _forward(self) -> None:
+        while True:
+            self._stored.clear()
+            if await self._drain():
+                await asyncio.sleep(self._settings.interval_s)
+            else:
+                await self._stored.wait()
+
+    async def _drain(self) -> bool:
+        """Sends all that is stored, until a write is not taken; whether there was anything."""
         loop = asyncio.get_running_loop()
         address = urlsplit(self._settings.district)
+        found = False
         while True:
             cursor, body = await loop.run_in_executor(self._thread, self._next)
-            if not body or not await post(address.hostname or "", address.port or 0, "/api/v2/write", body):
-                await asyncio.sleep(FORWARD_S)
-                continue
+            if not body:
+                return found
+            found = True
+            if not await post(address.hostname or "", address.port or 0, "/api/v2/write", body):
+                return found
             await loop.run_in_executor(self._thread, self._move, cursor)
 
     def _next(self) -> tuple[int, bytes]:

@@ -50,9 +50,10 @@ def probes(configuration: Configuration, school: School) -> list[Probe]:
     """Every point of every device."""
     found = []
     for device, model in configuration.devices.items():
+        mappings = getattr(model.profile, "points", {})
         for point, spec in model.points.items():
             read = signal(school, device, model.kind, model.space, point, spec)
-            found.append((device, point, spec.unit, _told(read, spec, model.profile.points.get(point))))
+            found.append((device, point, spec.unit, _told(read, spec, mappings.get(point))))
     return found
 
 

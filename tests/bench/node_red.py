@@ -11,7 +11,7 @@ from tests.bench.child import Child
 from tests.bench.field import REGISTERS
 from tests.bench.peers import Peer, node
 from tests.bench.processes import Launch
-from tests.bench.system import BUTTON_TOPIC, FIELD_TOPIC, THRESHOLD, Targets
+from tests.bench.system import BUTTON_TOPIC, FIELD_TOPIC, THRESHOLD, WARM_S, Targets
 
 _SETTINGS = """module.exports = {{
   uiHost: "127.0.0.1", uiPort: {port}, flowFile: "flows.json", credentialSecret: false,
@@ -37,6 +37,7 @@ class NodeRed:
     leaves_out = "storage: what is not yet published is in memory only; alarms with a life, users, quality"
     sink = "its MQTT server"
     to_district = False
+    warm_s = WARM_S
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer

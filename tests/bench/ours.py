@@ -14,6 +14,7 @@ from edge.agent import CORE_MIGRATIONS
 from edge.store.accounts import Accounts, Role
 from edge.store.database import connect
 from tests.bench.child import ROOT, Child
+from tests.bench.defaults import EAGER_S, GROUP_ROWS, GROUP_S, INTERVAL_S
 from tests.bench.field import REGISTERS
 from tests.bench.processes import Launch
 from tests.bench.system import BUTTON_TOPIC, FIELD_TOPIC, MESSAGE_VALUES, THRESHOLD, Targets
@@ -81,6 +82,7 @@ class CampusEdge:
     leaves_out = "nothing: store, rules, alarms, sync and web are on"
     sink = "its event stream (/api/v1/stream)"
     to_district = True
+    warm_s = EAGER_S
     missing = ""
 
     def __init__(self, sync: Mapping[str, Any] = _DEFAULTS) -> None:
@@ -168,14 +170,23 @@ class CampusEdge:
 
     def watch(self, folder: Path, targets: Targets) -> Child:
         """Listens to the event stream with a machine's token."""
-        connection = connect(folder / "data" / "core.db", CORE_MIGRATIONS)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            token = Accounts(clock.now).create_token(connection, "bench", Role.VIEWER)
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-        return Child("watch", "sse", str(targets.own), token)
+        return Child("watch", "sse", str(targets.own), _token(folder))
+
+    def crowd(self, folder: Path, targets: Targets, clients: int) -> Child:
+        """So many listen to the event stream."""
+        return Child("crowd", str(targets.own), _token(folder), str(clients))
+
+
+def _token(folder: Path) -> str:
+    """A new token that may read."""
+    connection = connect(folder / "data" / "core.db", CORE_MIGRATIONS)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        token = Accounts(clock.now).create_token(connection, "bench", Role.VIEWER)
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    return token
 
 
 class Floor:
@@ -186,6 +197,7 @@ class Floor:
     leaves_out = "configuration, quality, retries, alarms' life, users, dashboard, quarantine, backoff"
     sink = "JSON lines on TCP"
     to_district = True
+    warm_s = 0.0
     missing = ""
 
     def polling(self, folder: Path, ports: Sequence[int], targets: Targets) -> Launch:
@@ -206,6 +218,9 @@ class Floor:
         return Child("watch", "lines", str(targets.own))
 
     def _launch(self, folder: Path, targets: Targets, work: Mapping[str, Any]) -> Launch:
-        settings = {"data": str(folder), "district": targets.district, "live": targets.own, **work}
+        settings = {
+            "data": str(folder), "district": targets.district, "live": targets.own,
+            "group_s": GROUP_S, "group_rows": GROUP_ROWS, "interval_s": INTERVAL_S, **work,
+        }  # fmt: skip
         argv = [sys.executable, "-m", "tests.bench.floor", json.dumps(settings)]
         return Launch(argv, folder, {"PYTHONPATH": str(ROOT)})

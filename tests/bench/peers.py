@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +24,14 @@ INSTALL_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One peer: where it lies and the versions that were found there, or why it is not there."""
+    """One peer: where it lies and the versions that were found there, or why it is not there; and how many
+    seconds it took to install it now."""
 
     name: str
     folder: Path
     versions: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
+    took_s: float = 0.0
 
 
 def install_all(wanted: Callable[[str], bool]) -> Mapping[str, Peer]:
@@ -49,11 +52,13 @@ def _installed(name: str, pins: Mapping[str, Any], install: Any) -> Peer:
     if not done.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        began = time.monotonic()
         try:
             versions = install(folder, pins)
         except (OSError, subprocess.SubprocessError) as error:
-            return Peer(name, folder, missing=_reason(error))
+            return Peer(name, folder, missing=_reason(error), took_s=time.monotonic() - began)
         done.write_text(json.dumps(versions))
+        return Peer(name, folder, versions, took_s=time.monotonic() - began)
     return Peer(name, folder, json.loads(done.read_text()))
 
 

@@ -26,6 +26,10 @@ class Result:
             found.update(dict.fromkeys(figures))
         return list(found)
 
+    def runs(self) -> int:
+        """The repetitions behind this gateway's figures; 0 where it has none."""
+        return max((one.runs for one in self.systems.get(OURS, {}).values()), default=0)
+
     def ratio(self, figure: str, system: str) -> float | None:
         """How many times this gateway's figure the system's is."""
         return ratio(self._of(system, figure), self._of(OURS, figure))

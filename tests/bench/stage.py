@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bench.broker import Broker
 from tests.bench.child import Child
+from tests.bench.defaults import GROUP_S
 from tests.bench.processes import Launch, Running
 from tests.bench.system import System, Targets
 from tests.support.mosquitto import free_port
@@ -35,27 +36,40 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things are looked at, in seconds, and how often. Windows are multiples of 5 s, the groups in
-    which this gateway and the floor commit and send. `limit_s`: no load begins later than that."""
+    """How long things are looked at, in seconds, and how often.
+
+    Windows last whole `groups`, so that each holds as many commits and writes as any other; they begin
+    `settle_s` after all devices were read, or when a system says that it works as it will go on (its
+    `warm_s`), whichever is later. With `past_days` or `card_s` at 0 that part is left out. `limit_s`: no
+    load begins later than that, should a machine be far slower than others.
+    """
 
     repetitions: int = 3
     side_repetitions: int = 3
-    settle_s: float = 5.0
-    window_s: float = 20.0
+    settle_s: float = 15.0
+    groups: int = 3
     latency_s: float = 10.0
     outage_s: float = 30.0
     presses: int = 200
+    line_s: float = 600.0
     backlog_points: int = 2_000_000
     history_s: int = 86_400
+    card_s: int = 43_200
     past_days: int = 30
     memory_s: float = 3600.0
-    limit_s: float = 4 * 3600.0
+    limit_s: float = 6 * 3600.0
     quick: bool = False
+
+    @property
+    def window_s(self) -> float:
+        """How long a window of steady work lasts."""
+        return self.groups * GROUP_S
 
 
 QUICK = Pace(
-    side_repetitions=1, settle_s=1.5, window_s=5.0, latency_s=3.0, outage_s=12.0, presses=30,
-    backlog_points=500_000, history_s=7_200, past_days=1, memory_s=300.0, limit_s=265.0, quick=True,
+    repetitions=1, side_repetitions=1, settle_s=2.0, groups=1, latency_s=3.0, outage_s=15.0, presses=30,
+    line_s=180.0, backlog_points=200_000, history_s=7_200, card_s=0, past_days=0, memory_s=300.0,
+    limit_s=285.0, quick=True,
 )  # fmt: skip
 
 
@@ -96,12 +110,22 @@ class Stage:
 
 @contextmanager
 def running(launch: Launch) -> Iterator[Running]:
-    """The system while the context lasts."""
+    """The system while the context lasts; then it is killed: nobody waits for how it would end."""
     process = Running(launch)
     try:
         yield process
     finally:
-        process.stop()
+        process.kill()
+
+
+def settle(stage: Stage, system: System, since: float) -> None:
+    """Waits until the system, which works since then (monotonic s), works as it will go on."""
+    time.sleep(max(0.0, since + settled_after(stage.pace, system) - time.monotonic()))
+
+
+def settled_after(pace: Pace, system: System) -> float:
+    """Seconds from the first readings of all devices until a window may begin."""
+    return max(pace.settle_s, system.warm_s)
 
 
 def wait_for(

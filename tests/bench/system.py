@@ -17,6 +17,9 @@ BUTTON_TOPIC = "button"
 MESSAGE_VALUES = 10
 """Values (`r00`, `r01`, ...) in each message of the MQTT load."""
 
+WARM_S = 4.0
+"""Peers start threads and compile what runs often: their CPU a second is steady from the fourth second on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -31,13 +34,15 @@ class Targets:
 
 class System(Protocol):
     """One gateway, or the floor. `sink` is where its readings are watched; with `to_district`
-    it also stores them and sends them to the district. `missing` says why it cannot run."""
+    it also stores them and sends them to the district. `warm_s`: for so long after its first readings
+    it costs more than later. `missing` says why it cannot run."""
 
     name: str
     title: str
     leaves_out: str
     sink: str
     to_district: bool
+    warm_s: float
     missing: str
 
     def polling(self, folder: Path, ports: Sequence[int], targets: Targets) -> Launch:

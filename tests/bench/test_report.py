@@ -9,10 +9,12 @@ from xml.etree import ElementTree
 from rich.console import Console
 
 from tests.bench.catalogue import FIGURES, LOADS
+from tests.bench.defaults import GROUP_ROWS, GROUP_S
 from tests.bench.figures import Spread
+from tests.bench.goals import GOALS
 from tests.bench.ours import CampusEdge, Floor
 from tests.bench.plots import bars, course, distributions
-from tests.bench.report import Report, table
+from tests.bench.report import Report, goals, table
 from tests.bench.stage import Sample
 
 
@@ -25,12 +27,20 @@ def a_report() -> Report:
         Sample("history", "campus-edge", {"bytes_per_point": 2.0}),
         Sample("history", "plain SQLite rows", {"bytes_per_point": 25.0}),
     ]
-    return Report(samples, [CampusEdge(), Floor()], {"processor": "one"}, True)
+    return Report(samples, [CampusEdge(), Floor()], {"processor": "one"}, True, {"line": 3.2})
 
 
 def test_the_markdown_holds_medians_spread_ratios_failures_and_plots(tmp_path: Path) -> None:
     path = a_report().write(tmp_path)
     text = path.read_text()
+    assert (
+        "Repetitions: 2 (a look, no median of three): poll-200; 1 (a look, no median of three): history."
+        in text
+    )
+    assert "| line | 3 s |" in text
+    assert f"commits every {GROUP_S:.0f} s or {GROUP_ROWS:,} readings" in text
+    assert "| CPU, 200 devices: beside the floor's | at most 2.50 x | 3.00 x | 1 | missed |" in text
+    assert "Node-RED's beside this gateway's | at least 1.00 x |  |  | not measured in this run |" in text
     assert "15.00 (10.00 to 20.00, n=2)" in text
     assert "5.00 · 0.33x" in text
     assert "25.00 · 12.50x" in text
@@ -48,6 +58,16 @@ def test_the_table_puts_what_is_no_system_beside() -> None:
     text = console.export_text()
     assert "15.00" in text
     assert "plain SQLite rows: 25.00" in text
+
+
+def test_the_terminal_shows_each_goal_with_what_was_measured() -> None:
+    console = Console(width=200, record=True)
+    console.print(goals(a_report()))
+    text = console.export_text()
+    for goal in GOALS:
+        assert goal.what in text
+    assert "3.00 x" in text
+    assert text.count("missed") == 1 + sum("missed" in goal.what for goal in GOALS)
 
 
 def test_plots_of_nothing_and_of_equal_values_are_still_plots() -> None:
@@ -73,7 +93,7 @@ def test_every_load_has_a_name_of_its_own_and_says_what_it_is() -> None:
 def test_a_course_of_memory_is_drawn_and_kept_as_numbers(tmp_path: Path) -> None:
     samples = [Sample("memory", "campus-edge", {"rss": 9e7, "rss_slope": 100.0}, {"rss": [9e7, 9.1e7]})]
     path = Report(samples, [CampusEdge()], {}, False).write(tmp_path)
-    assert "RSS slope, MB / h | 0.36" in path.read_text()
+    assert "RSS slope, MB/h | 0.36" in path.read_text()
     assert (tmp_path / "memory-rss-course.svg").is_file()
     assert json.loads((tmp_path / "results.json").read_text())["samples"][0]["courses"] == {
         "rss": [9e7, 9.1e7]

@@ -11,7 +11,7 @@ from tests.bench.child import Child
 from tests.bench.field import REGISTERS
 from tests.bench.peers import Peer
 from tests.bench.processes import Launch
-from tests.bench.system import FIELD_TOPIC, MESSAGE_VALUES, Targets
+from tests.bench.system import FIELD_TOPIC, MESSAGE_VALUES, WARM_S, Targets
 
 _TELEMETRY = "v1/gateway/telemetry"
 _OFFLINE = {
@@ -31,6 +31,7 @@ class ThingsBoard:
     leaves_out = "rules, alarms, dashboard (its server has them): a threshold is not compared"
     sink = "its MQTT server"
     to_district = False
+    warm_s = WARM_S
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer

@@ -14,7 +14,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from tests.bench.child import obey
@@ -158,7 +158,8 @@ def read_line(piece: bytes) -> Iterator[tuple[str, int]]:
     yield device, int(number)
 
 
-def _listener(kind: str, port: int, rest: list[str]) -> Listener:
+def listener(kind: str, port: int, rest: Sequence[str]) -> Listener:
+    """One of the three ways, by its name."""
     if kind == "mqtt":
         return MqttListener(port, rest[0])
     if kind == "sse":
@@ -171,9 +172,9 @@ def _listener(kind: str, port: int, rest: list[str]) -> Listener:
 
 
 async def _main(kind: str, port: int, rest: list[str]) -> None:
-    listener = _listener(kind, port, rest)
-    await listener.open()
-    await obey({"clear": listener.clear, "take": listener.take}, True)
+    one = listener(kind, port, rest)
+    await one.open()
+    await obey({"clear": one.clear, "take": one.take}, True)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.bench.child import Child
 from tests.bench.figures import percentile
-from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.stage import NotReady, Pace, Sample, Stage, running, settle, settled_after, wait_for
 from tests.bench.system import System
 
 WARM = 5
 TRIES = 10
+START_S = 2.0
+PRESS_S = 0.1
+"""What one press takes with the pause before it, for estimates."""
+
+
+def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
+    """Seconds that the load takes, about."""
+    each = START_S + (WARM + pace.presses) * PRESS_S
+    return repetitions * sum(each + settled_after(pace, system) for system in systems)
 
 
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
@@ -41,8 +50,9 @@ def _one(stage: Stage, name: str, desk: Child, system: System) -> Sample | None:
         return bool(pressed <= TRIES and desk.ask("press", first=pressed - 1, count=1)[0] is not None)
 
     with running(launch) as process:
-        time.sleep(2.0)
+        time.sleep(START_S)
         wait_for(process, "telling of a press", heard)
+        settle(stage, system, process.started + START_S)
         desk.ask("press", first=TRIES, count=WARM)
         took = desk.ask("press", first=TRIES + WARM, count=presses)
     told = [one for one in took if one is not None]

@@ -15,18 +15,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.bench.child import Child
+from tests.bench.defaults import ON_THE_WAY_S
 from tests.bench.field import REGISTERS
 from tests.bench.figures import percentile
 from tests.bench.fill import fill, school_day
 from tests.bench.floor import INSERT, connect
 from tests.bench.ours import CampusEdge, Floor
-from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.processes import Running
+from tests.bench.stage import NotReady, Pace, Sample, Stage, running, wait_for
 from tests.bench.stand_in import BUCKET, ORG, TOKEN
 
 DEVICES = 50
 PATIENCE_S = 300.0
-GROUPS_S = 11.0
-"""Live points of the drain's time are still on their way in groups of 5 s each."""
 TAKE_POINTS = 5_000 * REGISTERS
 """What the sender takes out of its store at once; the first one is prepared before the first write."""
 DEFAULT: Mapping[str, Any] = {}
@@ -34,18 +34,31 @@ UNBOUND: Mapping[str, Any] = {"drain": 1.0}
 STAND_IN: Mapping[str, Any] = {"drain": 1.0, "read_timeout": "60s"}
 BARE = "bare POST loop"
 Held = Sequence[tuple[float, int]]
+VARIANTS = (
+    ("taken at once, default settings", "district", DEFAULT),
+    ("taken at once, drain: 1.0", "district", UNBOUND),
+    ("stand-in, drain: 1.0", "stand_in", STAND_IN),
+)
+POINT_S, START_S = 25e-6, 5.0
+"""What a point takes to be made, stored and sent, and what a system takes to start, for estimates."""
+
+
+def lasts(pace: Pace, repetitions: int) -> float:
+    """Seconds that the load takes, about; beside the floor, which sends in one of the variants."""
+    variants = len(_variants(pace))
+    waiting = 0.0 if pace.quick else 2 * ON_THE_WAY_S
+    return repetitions * ((variants + 1) * (pace.backlog_points * POINT_S + START_S) + waiting)
+
+
+def _variants(pace: Pace) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
+    """In a quick look only the one that shows the sender's own limit."""
+    return [one for one in VARIANTS if one[2] is UNBOUND] if pace.quick else VARIANTS
 
 
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
     """At the default share of the time and without a bound, live polling going on beside it."""
     for number in range(repetitions):
-        for title, district, sync in (
-            ("taken at once, default settings", "district", DEFAULT),
-            ("taken at once, drain: 1.0", "district", UNBOUND),
-            ("stand-in, drain: 1.0", "stand_in", STAND_IN),
-        ):
-            if stage.pace.quick and sync is not STAND_IN:
-                continue
+        for title, district, sync in _variants(stage.pace):
             variant = f"{name}, {title}"
             stage.say(f"{variant}, run {number + 1} of {repetitions}")
             try:
@@ -69,20 +82,28 @@ def _ours(stage: Stage, name: str, field: Child, server: Child, sync: Mapping[st
     backlog = asyncio.run(fill(folder / "school.yaml", folder / "data", ticks))
     began = time.time() * 1000
     with running(launch) as process:
-        wait_for(process, "drained", lambda: int(server.ask("points")) >= backlog, PATIENCE_S, 0.5)
-        used = process.cpu_s()
-        held = server.ask("held")
+        rate, cost = _drained(process, server, backlog)
         delays: list[float] = []
-        if sync is not STAND_IN:
-            time.sleep(GROUPS_S)
+        if sync is not STAND_IN and not stage.pace.quick:
+            time.sleep(ON_THE_WAY_S)
             delays = server.ask("delays", since=began)
     figures = {
-        "drain_per_s": drain_rate(held, backlog, TAKE_POINTS),
-        "cpu_per_1000": used / backlog * 1000,
+        "drain_per_s": rate,
+        "cpu_per_1000": cost,
         "live_delay_p50_s": _seconds(percentile(delays, 0.5)),
         "live_delay_max_s": _seconds(max(delays, default=None)),
     }
     return Sample(name, CampusEdge.name, figures)
+
+
+def _drained(process: Running, server: Child, backlog: int) -> tuple[float | None, float | None]:
+    """Waits for the backlog: points a second, and CPU seconds a thousand points, its start left out."""
+    wait_for(process, "sending", lambda: int(server.ask("writes")) > 0)
+    since, before = time.monotonic(), process.cpu_s()
+    wait_for(process, "drained", lambda: int(server.ask("points")) >= backlog, PATIENCE_S, 0.5)
+    used, held = process.cpu_s() - before, server.ask("held")
+    points = held[-1][1] - max((count for at, count in held if at <= since), default=0)
+    return drain_rate(held, backlog, TAKE_POINTS), used / points * 1000 if points > 0 else None
 
 
 def _seconds(millis: float | None) -> float | None:
@@ -131,8 +152,5 @@ def _floor(stage: Stage, name: str, server: Child) -> Sample:
     database.close()
     backlog = seconds * DEVICES * REGISTERS
     with running(Floor().polling(folder, [], targets)) as process:
-        wait_for(process, "drained", lambda: int(server.ask("points")) >= backlog, PATIENCE_S, 0.5)
-        used = process.cpu_s()
-        held = server.ask("held")
-    figures = {"drain_per_s": drain_rate(held, backlog, TAKE_POINTS), "cpu_per_1000": used / backlog * 1000}
-    return Sample(name, Floor.name, figures)
+        rate, cost = _drained(process, server, backlog)
+    return Sample(name, Floor.name, {"drain_per_s": rate, "cpu_per_1000": cost})

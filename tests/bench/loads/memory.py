@@ -14,9 +14,10 @@ from statistics import median
 
 from tests.bench.child import ROOT, Child
 from tests.bench.figures import slope
+from tests.bench.loads.polling import START_S
 from tests.bench.ours import CampusEdge, PollingWork
 from tests.bench.processes import Launch, Running
-from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.stage import NotReady, Pace, Sample, Stage, running, wait_for
 
 DEVICES = 200
 WORK = PollingWork(registers=50, every="60s")
@@ -25,7 +26,13 @@ SETTLED = 0.25
 """The share of the time after which a run counts as settled."""
 IMPORTS = "imports alone"
 _IMPORTS = "import edge.agent, edge.config.load, cloud_sync.influx, time; time.sleep(60)"
+IMPORT_S = 10.0
 _SAY_EVERY = 30
+
+
+def lasts(pace: Pace) -> float:
+    """Seconds that the load takes, about."""
+    return IMPORT_S + START_S + pace.memory_s
 
 
 def run(stage: Stage, name: str) -> Iterator[Sample]:
@@ -43,7 +50,7 @@ def _imports(stage: Stage) -> float:
     """RSS of a process that has done nothing but import."""
     argv = [sys.executable, "-c", f"import sys; sys.modules['numpy'] = None; {_IMPORTS}"]
     with running(Launch(argv, stage.scratch("imports"), {"PYTHONPATH": str(ROOT)})) as process:
-        time.sleep(stage.pace.settle_s + 5.0)
+        time.sleep(IMPORT_S)
         return float(process.memory().rss)
 
 
@@ -58,6 +65,7 @@ def _ours(stage: Stage, name: str) -> Sample:
     figures = {
         "rss": median(tree[settled:]),
         "rss_peak": max(tree),
+        "watched_s": times[-1] + SAMPLE_S,
         "rss_slope": slope(list(zip(times[settled:], own[settled:], strict=True))),
     }
     return Sample(name, CampusEdge.name, figures, {"rss": tree})

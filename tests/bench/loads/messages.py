@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.bench.child import Child
+from tests.bench.defaults import ON_THE_WAY_S
 from tests.bench.figures import Reads, passage, percentile
-from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.loads import polling
+from tests.bench.stage import NotReady, Pace, Sample, Stage, running, settle, settled_after, wait_for
 from tests.bench.system import MESSAGE_VALUES, System
 
 DEVICES = 50
 RATE = 500
-DRAIN_S = 12.0
-"""What is stored and sent in groups of 5 s each has arrived after this."""
+SINK_S = 3.0
+"""What is published at once has arrived after this."""
+START_S = 5.0
+
+
+def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
+    """Seconds that the load takes, about."""
+    each = START_S + pace.window_s + polling.LISTEN_S + pace.latency_s
+    return repetitions * sum(each + settled_after(pace, one) + _drained_s(one) for one in systems)
+
+
+def _drained_s(system: System) -> float:
+    """After so long all has arrived where it is counted."""
+    return ON_THE_WAY_S if system.to_district else SINK_S
 
 
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
@@ -34,20 +48,20 @@ def _one(stage: Stage, name: str, publisher: Child, system: System) -> Sample:
         if system.to_district:
             wait_for(process, "writing to the district", lambda: stage.district.ask("writes") > 0)
         else:
-            time.sleep(DRAIN_S)
-        time.sleep(pace.settle_s)
+            time.sleep(START_S)
+        settle(stage, system, time.monotonic())
         publisher.ask("clear")
         before = process.cpu_s()
         time.sleep(pace.window_s)
         used, reads = process.cpu_s() - before, _reads(publisher)
         memory = process.memory()
         with system.watch(folder, targets) as watch:
-            time.sleep(1.0)
+            time.sleep(polling.LISTEN_S)
             watch.ask("clear")
             publisher.ask("clear")
             time.sleep(pace.latency_s)
             until, watched = time.monotonic(), _reads(publisher)
-            time.sleep(DRAIN_S if system.to_district else 3.0)
+            time.sleep(_drained_s(system))
             seen = [tuple(one) for one in watch.ask("take")]
         latencies = passage(watched, seen, until).latencies
         arrived = _in_district(stage) if system.to_district else seen

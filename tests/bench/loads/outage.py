@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.bench.child import Child
+from tests.bench.defaults import GROUP_S
 from tests.bench.field import REGISTERS
 from tests.bench.figures import Reads
 from tests.bench.processes import Running
-from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.stage import NotReady, Pace, Sample, Stage, running, wait_for
 from tests.bench.system import System
 
 DEVICES = 50
-GROUP_S = 6.0
-"""Reads this young at the kill were not yet promised: this gateway commits every 5 s."""
+YOUNG_S = GROUP_S + 1.0
+"""Reads this young at the kill were not yet promised: this gateway commits in groups."""
 QUIET_S = 8.0
 CATCH_UP_S = 60.0
 PLATFORM_S = 20.0
+START_S = 10.0
+"""What a system takes to poll and to send at first, for estimates."""
+
+
+def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
+    """Seconds that the load takes, about."""
+    return repetitions * len(systems) * (START_S + pace.outage_s + 2 * START_S + 2 * QUIET_S)
 
 
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
@@ -44,7 +52,7 @@ def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
         wait_for(process, "polling", lambda: field.ask("polled", times=5) == DEVICES)
         if system.to_district:
             wait_for(process, "writing to the district", lambda: stage.district.ask("writes") > 0)
-        began = _cut(stage, system)
+        began = cut(stage, system)
         field.ask("clear")
         time.sleep(stage.pace.outage_s)
         process.kill()
@@ -52,7 +60,7 @@ def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
     stage.district.ask("switch", down=False)
     if not system.to_district:
         stage.broker.start()
-        _until_answered(stage)
+        until_answered(stage)
     sink = None if system.to_district else system.watch(folder, targets)
     try:
         with running(launch) as again:
@@ -64,7 +72,7 @@ def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
     return Sample(name, system.name, _lost(reads, arrived, began, killed) | {"back_s": caught})
 
 
-def _cut(stage: Stage, system: System) -> float:
+def cut(stage: Stage, system: System) -> float:
     """The link of this kind of system breaks; when."""
     if system.to_district:
         stage.district.ask("switch", down=True)
@@ -73,7 +81,7 @@ def _cut(stage: Stage, system: System) -> float:
     return time.monotonic()
 
 
-def _until_answered(stage: Stage) -> None:
+def until_answered(stage: Stage) -> None:
     """The server side of the peers is back as well."""
     until = time.monotonic() + PLATFORM_S
     while not stage.platform.ask("listening"):
@@ -123,7 +131,7 @@ def _lost(
     for device, (start, times) in reads.items():
         for offset, at in enumerate(times):
             here = (device, (start + offset) & 0xFFFF) in held
-            if at >= killed - GROUP_S:
+            if at >= killed - YOUNG_S:
                 young += not here
             elif at >= began:
                 promised += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,12 +11,23 @@ from tests.bench.child import Child
 from tests.bench.field import REGISTERS
 from tests.bench.figures import Reads, grid, long_gaps, passage, percentile
 from tests.bench.processes import Running
-from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.stage import NotReady, Pace, Sample, Stage, running, settle, settled_after, wait_for
 from tests.bench.system import System
 
 PERIOD_S = 1.0
 IN_FLIGHT_S = 1.5
 """Reads of the last moments may still be under way to a sink and are not counted as lost."""
+LISTEN_S = 1.0
+"""How long a new listener is left alone before what it hears counts."""
+START_S = 4.0
+"""What a system and its listener take to start, for estimates."""
+
+
+def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
+    """Seconds that the load takes, about."""
+    watching = LISTEN_S + pace.latency_s + IN_FLIGHT_S
+    each = START_S + pace.window_s + watching
+    return repetitions * sum(each + settled_after(pace, system) for system in systems)
 
 
 def run(stage: Stage, name: str, devices: int, repetitions: int) -> Iterator[Sample]:
@@ -36,15 +47,15 @@ def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
     field.ask("clear")
     with running(system.polling(folder, field.ready, targets)) as process:
         wait_for(process, "reading all devices", lambda: field.ask("polled", times=1) == len(field.ready))
-        figures = _start(process, field)
+        since, figures = time.monotonic(), _start(process, field)
         wait_for(process, "polling steadily", lambda: field.ask("polled", times=3) == len(field.ready))
+        settle(stage, system, since)
+        quiet, curves = _quiet(process, field, pace.window_s)
         if system.to_district:
             wait_for(process, "writing to the district", lambda: stage.district.ask("writes") > 0)
-        time.sleep(pace.settle_s)
-        quiet, curves = _quiet(process, field, pace.window_s)
         figures |= quiet
         with system.watch(folder, targets) as watch:
-            time.sleep(pace.settle_s / 2)
+            time.sleep(LISTEN_S)
             watched, more = _watched(process, field, watch, pace.latency_s)
         figures |= watched
         curves |= more

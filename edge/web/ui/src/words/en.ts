@@ -98,6 +98,7 @@ export const en: typeof zh = {
     setup_needed: "This gateway is not set up yet.",
     foreign_origin: "The request came from another site and was refused. Open the gateway's own address.",
     too_many_streams: "Too many pages are open. Close those not in use.",
+    storage_failed: "The gateway's disk cannot be read or written now; nothing was done. Tell who maintains it.",
     too_large: "The entry is too large.",
     too_slow: "The request did not reach the gateway in time.",
     internal: "The gateway had an internal error. Try again later.",

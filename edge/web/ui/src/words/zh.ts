@@ -96,6 +96,7 @@ export const zh = {
     setup_needed: "本网关尚未完成首次设置。",
     foreign_origin: "请求来自其他站点，已被拒绝。请直接打开网关地址。",
     too_many_streams: "同时打开的页面过多，请关闭不用的页面。",
+    storage_failed: "网关的磁盘现在不能读写，操作没有执行。请联系维护人员。",
     too_large: "提交的内容过大。",
     too_slow: "请求未能及时送达网关。",
     internal: "网关内部出错，请稍后再试。",
