@@ -19,6 +19,8 @@ from tests.bench.field import REGISTERS
 from tests.bench.processes import Launch
 from tests.bench.system import BUTTON_TOPIC, FIELD_TOPIC, MESSAGE_VALUES, THRESHOLD, Targets
 
+_ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
+"""As installed: there the sources are compiled once, whatever a developer's shell says."""
 _DEFAULTS: Mapping[str, Any] = {}
 _WORDS = {"unit": "1", "zh": "值", "en": "value", "decimals": 0}
 _HEAD = {"maker": "bench", "model": "bench", "kind": "contact", "source": "made for the benchmark"}
@@ -166,7 +168,7 @@ class CampusEdge:
             "--data",
             str(folder / "data"),
         ]
-        return Launch(argv, folder, {"PYTHONPATH": str(ROOT)})
+        return Launch(argv, folder, _ENVIRONMENT)
 
     def watch(self, folder: Path, targets: Targets) -> Child:
         """Listens to the event stream with a machine's token."""
@@ -211,7 +213,7 @@ class Floor:
     def button(self, folder: Path, buttons: int, targets: Targets) -> Launch:
         """A bare aiomqtt subscriber that POSTs with httpx; nothing is durable."""
         argv = [sys.executable, "-m", "tests.bench.button_floor", str(targets.broker), targets.hook]
-        return Launch(argv, folder, {"PYTHONPATH": str(ROOT)})
+        return Launch(argv, folder, _ENVIRONMENT)
 
     def watch(self, folder: Path, targets: Targets) -> Child:
         """Listens to its live port."""
@@ -223,4 +225,4 @@ class Floor:
             "group_s": GROUP_S, "group_rows": GROUP_ROWS, "interval_s": INTERVAL_S, **work,
         }  # fmt: skip
         argv = [sys.executable, "-m", "tests.bench.floor", json.dumps(settings)]
-        return Launch(argv, folder, {"PYTHONPATH": str(ROOT)})
+        return Launch(argv, folder, _ENVIRONMENT)
