@@ -22,8 +22,8 @@ from edge.store.outbox import Park
 
 LATE: Millis = 120_000
 """So long after its end an hour is made: the last groups are stored by then."""
-MOST = 500
-"""Hours of devices that are taken at once: with thirty points each 12 MB."""
+MOST = 100
+"""Hours of devices that are taken at once: with thirty points each 2.5 MB."""
 
 
 class HourlyOutbox:
