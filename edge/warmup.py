@@ -36,8 +36,7 @@ async def recall(store: ReadingStore, brokers: Sequence[MqttBroker]) -> list[Rea
     """The newest stored reading of every point; brokers are told what the last run stored at its end."""
     latest = await store.latest()
     if brokers and latest:
-        last = max(reading.received_at for reading in latest)
-        stored = await store.recent(last - UNACKNOWLEDGED_MS)
+        stored = await store.stored_last(UNACKNOWLEDGED_MS)
         for broker in brokers:
             broker.recall(stored)
     return latest

@@ -214,6 +214,27 @@ class ReadingStore:
 
         return await self._database.read(look, patient=True)
 
+    async def stored_last(self, within: Millis) -> list[Reading]:
+        """The configured points' readings that came in within so long of the very last one, in the order of
+        storing. By that order, not by time: the clock may have been ahead in between, and what was stored
+        then is newer than anything else."""
+
+        def look(connection: sqlite3.Connection) -> list[Reading]:
+            known = {self._ids[device]: source for device, source in self._sources.items()}
+            found: list[Sequence[Reading]] = []
+            end: Millis | None = None
+            for source, at, received_at, body in connection.execute(
+                "SELECT source, at, received_at, body FROM moments ORDER BY id DESC"
+            ):
+                end = received_at if end is None else end
+                if abs(end - received_at) > within:
+                    break
+                if source in known:
+                    found.append(tuple(_readings(known[source], at, received_at, body)))
+            return [reading for moment in reversed(found) for reading in moment]
+
+        return await self._database.read(look, patient=True)
+
     async def history(
         self,
         device: str,

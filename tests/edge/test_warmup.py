@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from drivers.reading import Reading
 from edge.store.database import Database
 from edge.store.moments import MIGRATIONS, Shape, Source
 from edge.store.readings import ReadingStore
-from edge.warmup import older_history, warm_up
+from edge.warmup import older_history, recall, warm_up
 from rules.alarm import Change
 from rules.engine import Engine
 from tests.rules.school import SITE, T0, H, M, rule
@@ -36,3 +37,28 @@ async def test_a_window_of_three_hours_is_full_right_after_a_restart(tmp_path: P
     said = engine.tick(now) + engine.evaluate([readings[-1]._replace(at=now, received_at=now)], now)
     assert [t.change for t in said] == [Change.RAISED]
     await database.close()
+
+
+async def test_the_end_of_the_last_run_is_known_though_the_clock_was_ahead_before(tmp_path: Path) -> None:
+    database = Database(tmp_path / "telemetry.db", MIGRATIONS)
+    await database.open()
+    store = ReadingStore(
+        database, [Source("env-1", "classroom_env", "r1", "b1", (Shape("co2", "[ppm]", "number"),))]
+    )
+    await store.load()
+    for at in (T0, T0 + 3 * 24 * H, T0 + 50_000, T0 + 55_000, T0 + 59_000):
+        await store.append([Reading("env-1", "co2", float(at - T0), "[ppm]", at, at)], at)
+    broker = Told()
+    await recall(store, [broker])  # type: ignore[list-item]  # of a broker this is all that is asked
+    assert [reading.at - T0 for reading in broker.stored] == [50_000, 55_000, 59_000]
+    await database.close()
+
+
+class Told:
+    """What a broker is told of the last run."""
+
+    def __init__(self) -> None:
+        self.stored: list[Reading] = []
+
+    def recall(self, stored: Sequence[Reading]) -> None:
+        self.stored = list(stored)
