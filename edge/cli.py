@@ -11,13 +11,14 @@ from typing import Annotated
 
 import typer
 
-from edge.cli_accounts import DataOption, audit_app, token_app, user_app
+from edge.cli_accounts import audit_app, token_app, user_app
 from edge.cli_actions import rules_actions, rules_arm, rules_confirm, rules_disarm, rules_reject
 from edge.cli_data import backup, restore
 from edge.cli_district import district_app
 from edge.cli_field import capture, read_device, replay, scan, write
 from edge.cli_history import history_app
 from edge.cli_mqtt import mqtt_app
+from edge.cli_options import ConfigOption, DataOption, JsonOption, fail, loaded
 from edge.cli_rules import rules_app
 from edge.service import DEFAULT_DATA
 
@@ -44,18 +45,10 @@ app.add_typer(mqtt_app, name="mqtt")
 app.add_typer(district_app, name="district")
 app.add_typer(history_app, name="history")
 
-ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
-JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
-
 
 def main() -> None:
     """The entry point of the console script."""
     app()
-
-
-def _fail(message: str, code: int = 1) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)
 
 
 @app.command(
@@ -94,10 +87,10 @@ def demo(
     try:
         seconds = parse_duration(duration).total_seconds() if duration else None
     except ValueError as error:
-        raise _fail(f"--for: {error}", 2) from error
+        raise fail(f"--for: {error}", 2) from error
     if schools is not None:
         if config is not None or scenario is not None:
-            raise _fail("--schools plays its own schools: leave -c and --scenario", 2)
+            raise fail("--schools plays its own schools: leave -c and --scenario", 2)
         raise typer.Exit(run_schools(schools, port, data, seconds, seed))
     raise typer.Exit(run_demo(port, data, seconds, seed, scenario, config))
 
@@ -129,7 +122,7 @@ def schema(
         typer.echo(as_markdown(measurements()), nl=False)
         return
     if kind not in KINDS:
-        raise _fail(f"unknown kind {kind}; known: {', '.join((*KINDS, 'influx'))}", 2)
+        raise fail(f"unknown kind {kind}; known: {', '.join((*KINDS, 'influx'))}", 2)
     typer.echo(json.dumps(schema_of(kind), ensure_ascii=False, indent=2))
 
 
@@ -142,15 +135,11 @@ def read(
     as_json: JsonOption = False,
 ) -> None:
     """Reads one device once: decoded values beside the raw frames. A running gateway lends its line."""
-    from edge.config.load import ConfigError, load
     from edge.reading_once import report
 
-    try:
-        configuration = load(config)
-    except ConfigError as error:
-        raise _fail(str(error), 2) from error
+    configuration = loaded(config)
     if device not in configuration.devices:
-        raise _fail(f"unknown device {device}; known: {', '.join(sorted(configuration.devices))}", 2)
+        raise fail(f"unknown device {device}; known: {', '.join(sorted(configuration.devices))}", 2)
     result = read_device(configuration, data, device)
     typer.echo(report(result, points, as_json=as_json))
     raise typer.Exit(0 if result.readings and result.good else 1)
@@ -164,7 +153,7 @@ def profiles_list(as_json: JsonOption = False) -> None:
 
     vocabulary, faults = read_vocabulary(builtin_configs() / "vocabulary.yaml")
     if vocabulary is None:
-        raise _fail("\n".join(str(fault) for fault in faults))
+        raise fail("\n".join(str(fault) for fault in faults))
     library = Library([builtin_configs() / "profiles"], vocabulary)
     found = [profile for name in library.names() if (profile := library.profile(name)) is not None]
     if as_json:
@@ -185,7 +174,7 @@ def profiles_show(profile: str) -> None:
 
     path = builtin_configs() / "profiles" / f"{profile}.yaml"
     if "/" in profile or not path.is_file():
-        raise _fail(f"unknown profile {profile}; see: campus-edge profiles list", 2)
+        raise fail(f"unknown profile {profile}; see: campus-edge profiles list", 2)
     typer.echo(path.read_text(encoding="utf-8"))
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from edge.cli_options import DataOption, fail
 from edge.service import DEFAULT_DATA
 
 T = TypeVar("T")
@@ -20,7 +21,6 @@ token_app = typer.Typer(no_args_is_help=True, help="API tokens for machines.")
 user_app = typer.Typer(no_args_is_help=True, help="People who may sign in.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
 
-DataOption = Annotated[Path, typer.Option("--data", help="folder of the databases")]
 RoleOption = Annotated[str, typer.Option(help="viewer, operator, engineer, admin or auditor")]
 WEAK = {
     "too_short": "the password needs at least 10 characters",
@@ -31,22 +31,17 @@ WEAK = {
 }
 
 
-def _fail(message: str, code: int = 2) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)
-
-
 def _core(data: Path) -> sqlite3.Connection:
     """The core file of a data folder."""
     from edge.agent import CORE_MIGRATIONS
     from edge.store.database import connect
 
     if not data.is_dir():
-        raise _fail(f"{data} is no folder; name the gateway's with --data")
+        raise fail(f"{data} is no folder; name the gateway's with --data", 2)
     try:
         return connect(data / "core.db", CORE_MIGRATIONS)
     except sqlite3.DatabaseError as error:
-        raise _fail(f"{data / 'core.db'}: {error}", 1) from error
+        raise fail(f"{data / 'core.db'}: {error}", 1) from error
 
 
 def _change(data: Path, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -57,14 +52,14 @@ def _change(data: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     try:
         return transact(_core(data), work)
     except AccountError as error:
-        raise _fail(str(error)) from error
+        raise fail(str(error), 2) from error
 
 
 def _role(name: str) -> str:
     from edge.store.accounts import Role
 
     if name not in set(Role):
-        raise _fail(f"unknown role {name}; known: {', '.join(Role)}")
+        raise fail(f"unknown role {name}; known: {', '.join(Role)}", 2)
     return name
 
 
@@ -75,12 +70,12 @@ def _hashed_password(user: str) -> str:
     if sys.stdin.isatty():
         password = getpass("New password: ")
         if getpass("Again: ") != password:
-            raise _fail("the two passwords differ")
+            raise fail("the two passwords differ", 2)
     else:
         password = sys.stdin.readline().rstrip("\n")
     weak = weakness(password, user)
     if weak is not None:
-        raise _fail(WEAK[weak])
+        raise fail(WEAK[weak], 2)
     return hash_password(password)
 
 
@@ -167,5 +162,5 @@ def audit_verify(data: DataOption = DEFAULT_DATA) -> None:
 
     broken = verify(_core(data))
     if broken is not None:
-        raise _fail(f"the audit log was tampered with: row {broken} does not fit the one before", 1)
+        raise fail(f"the audit log was tampered with: row {broken} does not fit the one before", 1)
     typer.echo("the audit log is whole")

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge.cli_accounts import DataOption
-from edge.cli_rule_files import ConfigOption, JsonOption
+from edge.cli_options import ConfigOption, DataOption, JsonOption, fail, loaded
 from edge.service import DEFAULT_DATA
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="why; it stands in t
 @contextmanager
 def _agent(config: Path, data: Path) -> Iterator[RunningAgent]:
     """The running gateway; ends with exit 1 and a sentence where it does not answer, or says no."""
-    from edge.cli_field import fail, loaded
     from edge.running_agent import NoAgent, Turned, running_agent
 
     try:

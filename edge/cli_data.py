@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli_accounts import DataOption
+from edge.cli_options import DataOption, fail
 from edge.service import DEFAULT_DATA
 
 
@@ -28,8 +28,7 @@ def backup(
             folder = back_up(data, to, (CORE.name, TELEMETRY.name), now(), progress)
         typer.echo(folder)
     except BackupError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise fail(str(error)) from error
 
 
 def restore(
@@ -51,8 +50,7 @@ def restore(
         with _shown("restoring") as progress:
             names = bring_back(source, data, now(), progress)
     except BackupError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise fail(str(error)) from error
     typer.echo(f"restored {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}")
 
 

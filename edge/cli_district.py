@@ -14,6 +14,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from drivers.settings import Id, parse_duration
+from edge.cli_options import fail
 from edge.cli_reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def init(
         if bucket == hourly_bucket:
             raise ValueError("the two buckets must have different names")
     except (OSError, ValueError) as error:
-        raise _fail(str(error), 2) from error
+        raise fail(str(error), 2) from error
     done: list[dict[str, Any]] = []
     failure = ""
     try:
@@ -73,7 +74,7 @@ def init(
         answer = {"steps": done, "error": failure or None}
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     if failure:
-        raise _fail(failure, 1)
+        raise fail(failure, 1)
 
 
 district_app.command("reconcile")(reconcile)
@@ -98,7 +99,7 @@ def places(
             }
             rows.append(place)
     except ConfigError as error:
-        raise _fail(str(error), 2) from error
+        raise fail(str(error), 2) from error
     typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
 
 
@@ -112,12 +113,7 @@ def dashboards(folder: Annotated[Path, typer.Argument(help="where to")]) -> None
         for path in sorted((builtin_configs() / "district").glob("*.json")):
             typer.echo(shutil.copyfile(path, folder / path.name))
     except OSError as error:
-        raise _fail(str(error), 1) from error
-
-
-def _fail(message: str, code: int) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)
+        raise fail(str(error), 1) from error
 
 
 def _retention(text: str) -> timedelta | None:

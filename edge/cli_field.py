@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge.cli_accounts import DataOption
+from edge.cli_options import ConfigOption, DataOption, JsonOption, fail, loaded
 from edge.service import DEFAULT_DATA
 
 if TYPE_CHECKING:
@@ -24,25 +24,7 @@ if TYPE_CHECKING:
     from edge.reading_once import Result as ReadResult
     from edge.running_agent import RunningAgent
 
-ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
-JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 _SWITCH = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
-
-
-def fail(message: str, code: int = 1) -> typer.Exit:
-    """An end with a sentence on stderr."""
-    typer.echo(message, err=True)
-    return typer.Exit(code)
-
-
-def loaded(path: Path) -> Configuration:
-    """The configuration; ends with exit 2 and its faults when it is not valid."""
-    from edge.config.load import ConfigError, load
-
-    try:
-        return load(path)
-    except ConfigError as error:
-        raise fail(str(error), 2) from error
 
 
 def write(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge.cli_accounts import DataOption
+from edge.cli_options import DataOption, JsonOption, fail
 from edge.service import DEFAULT_DATA
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ INCONCLUSIVE = "不足以下结论"
 def rules_findings(
     since: Annotated[str | None, typer.Option("--since", help="RFC 3339, or a date")] = None,
     data: DataOption = DEFAULT_DATA,
-    as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """What was found: waste, leaks, oddities, with estimated kWh or m3 and their uncertainty."""
     from edge.replay import parse_instant
@@ -33,8 +33,7 @@ def rules_findings(
     try:
         begin = 0 if since is None else parse_instant(since)
     except ValueError as error:
-        typer.echo(f"--since: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise fail(f"--since: {error}", 2) from error
     found = _stored(data, begin)
     if as_json:
         typer.echo(json.dumps([finding_row(one) for one in found], ensure_ascii=False, indent=2))
@@ -53,8 +52,7 @@ def _stored(data: Path, since: int) -> list[Finding]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return stored_findings(connection, since, ALL_TIME, 10_000)
     except sqlite3.DatabaseError as error:
-        typer.echo(f"{path} cannot be read: {error}", err=True)
-        raise typer.Exit(1) from error
+        raise fail(f"{path} cannot be read: {error}") from error
 
 
 def finding_row(one: Finding) -> dict[str, Any]:

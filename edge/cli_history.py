@@ -12,15 +12,10 @@ from typing import Annotated, TextIO
 import typer
 
 from drivers.reading import Millis
-from edge.cli_accounts import DataOption
+from edge.cli_options import DataOption, fail
 from edge.service import DEFAULT_DATA
 
 history_app = typer.Typer(no_args_is_help=True, help="Stored readings.")
-
-
-def _fail(message: str, code: int = 2) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)
 
 
 @history_app.command("export")
@@ -40,12 +35,12 @@ def history_export(
     from edge.history_export import count_moments, export
 
     if form not in ("csv", "lp"):
-        raise _fail(f"unknown format {form}; known: csv, lp")
+        raise fail(f"unknown format {form}; known: csv, lp", 2)
     if not (data / "telemetry.db").is_file():
-        raise _fail(f"{data} holds no telemetry.db; name the gateway's data folder with --data")
+        raise fail(f"{data} holds no telemetry.db; name the gateway's data folder with --data", 2)
     first, last = _instant(since), now() if until is None else _instant(until)
     if first >= last:
-        raise _fail("--since must lie before --until")
+        raise fail("--since must lie before --until", 2)
     console = Console(stderr=True)
     with (
         _output(out) as file,
@@ -72,4 +67,4 @@ def _instant(text: str) -> Millis:
     try:
         return round(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
     except ValueError as error:
-        raise _fail(f"{text} is no time such as 2026-09-01T08:00:00+08:00") from error
+        raise fail(f"{text} is no time such as 2026-09-01T08:00:00+08:00", 2) from error

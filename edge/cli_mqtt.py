@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from edge.cli_options import ConfigOption, fail
+
 mqtt_app = typer.Typer(no_args_is_help=True, help="Devices behind MQTT brokers.")
 
 
@@ -19,7 +21,7 @@ def _mqtt() -> None:
 @mqtt_app.command("discover")
 def discover(
     line: Annotated[str, typer.Argument(help="the broker's line in the configuration")],
-    config: Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")],
+    config: ConfigOption,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="how long to listen")] = 10.0,
     prefix: Annotated[str, typer.Option(help="the discovery prefix")] = "homeassistant",
     out: Annotated[Path | None, typer.Option(help="write the files into this folder")] = None,
@@ -37,11 +39,9 @@ def discover(
         if out is not None:
             discovery.write(files, out)
     except (ConfigError, SecretError, discovery.NoBroker, FileExistsError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise fail(str(error), 2) from error
     except (LineDown, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise fail(str(error)) from error
     if out is None:
         typer.echo("---\n".join(f"# {name}\n{text}" for name, text in files.items()), nl=False)
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from edge.cli_options import ConfigOption, fail, loaded
 from edge.service import DEFAULT_DATA
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 
 def reconcile(
-    config: Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")],
+    config: ConfigOption,
     data: Annotated[Path, typer.Option("--data", help="the gateway's data folder")] = DEFAULT_DATA,
     days: Annotated[int, typer.Option(min=1, max=400, help="so many complete days (UTC), newest first")] = 7,
     destination: Annotated[str | None, typer.Option(help="only this one; default: all")] = None,
@@ -43,23 +44,19 @@ def reconcile(
     what differs; beside a running gateway too. Exit 0 when everything is there, 1 when not, 2 when
     nothing may be read."""
     from cloud_sync.settings import InfluxDestination
-    from edge.config.load import ConfigError, load
     from edge.config.secrets import SecretError
     from edge.reconciliation import NO_TOKEN
 
-    try:
-        configuration = load(config)
-    except ConfigError as error:
-        raise _fail(str(error), 2) from error
+    configuration = loaded(config)
     wanted = [
         one
         for one in configuration.settings.sync
         if isinstance(one, InfluxDestination) and destination in (None, one.id)
     ]
     if not wanted:
-        raise _fail("no InfluxDB destination of this name is configured", 2)
+        raise fail("no InfluxDB destination of this name is configured", 2)
     if not (data / "telemetry.db").is_file():
-        raise _fail(f"{data}: no data of a gateway", 2)
+        raise fail(f"{data}: no data of a gateway", 2)
     readable = [one for one in wanted if one.read_token is not None]
     for one in wanted:
         if one not in readable:
@@ -75,7 +72,7 @@ def reconcile(
                 _compare(configuration, one, data, days, mend, spots, _silent if as_json else _shown)
             )
         except SecretError as error:
-            raise _fail(str(error), 2) from error
+            raise fail(str(error), 2) from error
         if not as_json:
             typer.echo(_summary(found[one.id]))
     if as_json:
@@ -210,8 +207,3 @@ def _summary(found: Reconciliation) -> str:
     if found.reason:
         return f"  ended early: {found.reason}; {spot}"
     return f"  {'everything is there' if found.same else 'not everything is there'}; {spot}"
-
-
-def _fail(message: str, code: int) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)

@@ -8,30 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge.cli_options import fail
+
 if TYPE_CHECKING:
-    from edge.config.configuration import Configuration
     from edge.config.rulefiles import RuleShelf
     from rules.verbs import Verbs
 
-ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the school's configuration file")]
-JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 FilesArgument = Annotated[list[Path], typer.Argument(help="rule files")]
-
-
-def fail(message: str, code: int = 1) -> typer.Exit:
-    """Says why a command ends so; to be raised."""
-    typer.echo(message, err=True)
-    return typer.Exit(code)
-
-
-def loaded(path: Path) -> Configuration:
-    """A school; ends with exit 2 and all faults where it has some."""
-    from edge.config.load import ConfigError, load
-
-    try:
-        return load(path)
-    except ConfigError as error:
-        raise fail(str(error), 2) from error
 
 
 def shelf_of(paths: Sequence[Path]) -> RuleShelf:

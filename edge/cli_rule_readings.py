@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.cli_rule_files import fail
+from edge.cli_options import fail
 
 if TYPE_CHECKING:
     from edge.config.configuration import Configuration

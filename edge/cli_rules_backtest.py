@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.cli_accounts import DataOption
+from edge.cli_options import ConfigOption, DataOption, JsonOption, fail, loaded
 from edge.cli_rehearsal import difference_as_json, difference_lines, rehearsal_as_json, rehearsal_lines
-from edge.cli_rule_files import ConfigOption, JsonOption, fail, loaded, shelf_of
+from edge.cli_rule_files import shelf_of
 from edge.cli_rule_readings import CsvOption, instant, newest_of, source_of
 from edge.service import DEFAULT_DATA
 

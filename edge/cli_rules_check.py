@@ -7,7 +7,8 @@ from typing import Any
 
 import typer
 
-from edge.cli_rule_files import ConfigOption, FilesArgument, JsonOption, loaded, shelf_of, words
+from edge.cli_options import ConfigOption, JsonOption, loaded
+from edge.cli_rule_files import FilesArgument, shelf_of, words
 
 
 def rules_check(files: FilesArgument, config: ConfigOption, as_json: JsonOption = False) -> None:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.cli_accounts import DataOption
-from edge.cli_rule_files import ConfigOption, JsonOption, fail, loaded
+from edge.cli_options import ConfigOption, DataOption, JsonOption, fail, loaded
 from edge.cli_rule_readings import CsvOption, instant, newest_of, source_of
 from edge.service import DEFAULT_DATA
 
