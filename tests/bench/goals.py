@@ -133,6 +133,10 @@ GOALS: tuple[Goal, ...] = (
     Goal("kill -9 in an outage: points lost after commit", "kill", "lost_points", 0.0, worst=True),
     Goal("cut link back to first delivery", "reconnect", "reconnect_s", 5.0),
     Goal("drain", f"drain, {drain.VARIANTS[1][0]}", "drain_per_s", 100_000.0, least=True),
+    Goal(
+        "drain into a server that parses: a bare POST loop's rate beside this gateway's",
+        f"drain, {drain.VARIANTS[2][0]}", "drain_per_s", 1 / 0.6, beside=OURS, system=drain.BARE,
+    ),
     Goal("live points in a drain", f"drain, {drain.VARIANTS[0][0]}", "live_delay_max_s", 15.0, worst=True),
     Goal("bytes a point, sealed, indexes and rollups included", "history", "bytes_per_point", 1.5,
          needs={"samples": DAY_S}),
