@@ -24,6 +24,7 @@ from edge.web.services.gateway import Services
 from edge.web.services.lines import LineStatus
 from edge.web.services.sync import SyncStatus
 from tests.edge.web.school import PASSWORD, START, Clock, add_user, alarm, token
+from tests.support.virtual_time import run_virtually
 
 Event = tuple[str, object, str]
 
@@ -82,6 +83,38 @@ async def test_readings_between_two_flushes_are_told_once_each_with_the_latest_v
     assert name == "reading"
     assert isinstance(data, list)
     assert [(item["point"], item["value"]) for item in data] == [("co2", 99.0), ("temperature", 99.0)]
+
+
+def test_what_comes_in_one_tick_is_shown_as_it_comes_and_then_nothing_for_a_while(
+    clock: Clock, configuration: Configuration
+) -> None:
+    shown: list[tuple[float, float]] = []
+
+    async def look() -> None:
+        hub, loop = LiveHub(clock, lambda: configuration, list), asyncio.get_running_loop()
+
+        async def listen(client: Client) -> None:
+            while True:
+                for name, data, _ in await take(client):
+                    if name == "reading":
+                        assert isinstance(data, list)
+                        shown.extend((item["value"], loop.time() - began) for item in data)
+
+        began = loop.time()
+        with hub.client(None) as client:
+            async with running(hub):
+                listening = asyncio.create_task(listen(client))
+                for value, at in ((1.0, 0.0), (2.0, 0.015), (3.0, 0.1)):
+                    await asyncio.sleep(began + at - loop.time())
+                    hub.readings([reading(value=value)])
+                await asyncio.sleep(1.0)
+                listening.cancel()
+
+    run_virtually(look())
+    assert [value for value, _ in shown] == [1.0, 2.0, 3.0]
+    first, second, third = (at for _, at in shown)
+    assert first < 0.02 and second < 0.04, "of one tick"
+    assert 0.5 < third < 0.6, "the next is half a second later"
 
 
 async def test_nothing_is_encoded_while_nobody_listens_and_the_latest_comes_with_the_first(
