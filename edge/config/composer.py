@@ -70,9 +70,14 @@ class _OpenList:
         return spot
 
 
+def _absent(event: Event) -> bool:
+    """Whether nothing is written where a value should be; parsers do not agree where that is."""
+    return isinstance(event, ScalarEvent) and event.value == "" and not event.style
+
+
 class Composer:
     """Takes the events of one file in order; `faults` holds what was wrong so far and
-    `last` is the place of the last event."""
+    `last` is the place of the last event that is written out."""
 
     def __init__(self, file: str) -> None:
         self.faults: list[Fault] = []
@@ -85,7 +90,7 @@ class Composer:
     def take(self, event: Event) -> None:
         """Takes the next event; raises `ConfigError` where reading on makes no sense."""
         mark = event.start_mark
-        if mark is not None:
+        if mark is not None and not _absent(event):
             self.last = Place(self.last.file, mark.line + 1, mark.column + 1)
         if isinstance(event, DocumentStartEvent):
             self._begin(event)

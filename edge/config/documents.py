@@ -87,9 +87,26 @@ def parse(text: str, file: str) -> Document:
     refused = _refused_characters(text, file)
     if refused:
         raise ConfigError(refused)
+    return _read_quickly(text, file) or _read_carefully(text, file)
+
+
+def _read_quickly(text: str, file: str) -> Document | None:
+    """The document by libyaml, six times as fast; none where anything is wrong with it."""
     composer = Composer(file)
     try:
-        for event in _events(text):
+        for event in _events(text, pure=False):
+            composer.take(event)
+        document = composer.finish()
+    except (YAMLError, ConfigError):
+        return None
+    return None if document.faults else document
+
+
+def _read_carefully(text: str, file: str) -> Document:
+    """The document by the parser that has the better places and messages for what is wrong."""
+    composer = Composer(file)
+    try:
+        for event in _events(text, pure=True):
             composer.take(event)
     except MarkedYAMLError as error:
         raise ConfigError([*composer.faults, _syntax_fault(error, text, file)]) from error
@@ -100,8 +117,8 @@ def parse(text: str, file: str) -> Document:
     return composer.finish()
 
 
-def _events(text: str) -> Iterator[Event]:
-    events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
+def _events(text: str, *, pure: bool) -> Iterator[Event]:
+    events: Iterator[Event] = YAML(typ="safe", pure=pure).parse(text)
     return events
 
 
