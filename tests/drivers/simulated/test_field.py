@@ -95,7 +95,9 @@ async def test_a_field_that_falls_silent_says_nothing_more(tmp_path: Path) -> No
     async with Field([line], devices, seed=1) as field, gateway(line, devices) as readings:
         await good(readings, points(*devices))
         field.fall_silent()
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(8):
+            while not any(reading.quality is Quality.BAD for reading in readings):
+                await asyncio.sleep(0.05)
         readings.clear()
         await asyncio.sleep(1.5)
         assert readings

@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 BROKEN = Path(__file__).parent / "broken"
+FILES = sorted(BROKEN.glob("*.yaml"))
 ROOT = Path(__file__).parents[3]
 MAX_RSS_MB = 200
 HANG_S = 60
@@ -80,6 +83,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.fixture(scope="module")
+def outcomes(folder: Path) -> Iterator[Mapping[str, Future[Outcome]]]:
+    """What the check of each broken configuration comes to; as many run at once as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {path.name: pool.submit(run_check, folder, path.name) for path in FILES}
+        pool.shutdown(cancel_futures=True)
+
+
 def _expected(path: Path) -> tuple[list[str], bool]:
     marked = [
         line.removeprefix("# expect: ")
@@ -96,10 +107,12 @@ def _assert_refused(outcome: Outcome) -> None:
     assert 0 < outcome.rss_mb < MAX_RSS_MB
 
 
-@pytest.mark.parametrize("path", sorted(BROKEN.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_broken_configuration_is_told_with_its_places(folder: Path, path: Path) -> None:
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_broken_configuration_is_told_with_its_places(
+    outcomes: Mapping[str, Future[Outcome]], path: Path
+) -> None:
     expected, more = _expected(path)
-    outcome = run_check(folder, path.name)
+    outcome = outcomes[path.name].result()
     _assert_refused(outcome)
     assert expected, f"{path.name} says nothing of what is expected"
     for line in expected:
