@@ -36,6 +36,7 @@ class Server:
         self._data = data
         self._parent = os.getppid()
         self._batch: tuple[int, BatchRows] = (0, BatchRows(()))
+        self._made: hourly_figures.Made | None = None
         self.calls: Mapping[str, Callable[..., object]] = {
             "seal": self.seal,
             "roll_up": self.roll_up,
@@ -143,11 +144,14 @@ class Server:
         self, behind: int, before: Millis, first_held: int | None, limit: int,
         part: tuple[int, list[str]] | None,
     ) -> Hours:  # fmt: skip
-        """See `hourly_figures.hours`."""
+        """See `hourly_figures.Made`; what was made is kept until the last of it is asked for."""
         os.nice(max(0, _NICE - os.nice(0)))
+        begun = hourly_figures.Begun(behind, before, first_held)
         told = None if part is None else msgspec.convert(part, Part)
-        with Snapshot(self._data) as snapshot:
-            return hourly_figures.hours(snapshot, behind, before, first_held, limit, told)
+        if self._made is None or told is None or not self._made.holds(begun, told):
+            with Snapshot(self._data) as snapshot:
+                self._made = hourly_figures.make(snapshot, begun, told)
+        return self._made.portion(told, limit)
 
     def hour_sums(self, since: Millis, until: Millis, upto: int, without: list[int]) -> Sums:
         """See `hourly_figures.hour_sums`."""

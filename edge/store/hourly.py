@@ -22,9 +22,8 @@ from edge.store.outbox import Park
 
 LATE: Millis = 120_000
 """So long after its end an hour is made: the last groups are stored by then."""
-MOST = 200
-"""Hours of devices that are taken at once: with thirty points each 5 MB. Each portion looks through the
-step's rows again, so that fewer at once cost the helper more."""
+MOST = 1_000
+"""Points' hours that are taken at once: with their five figures as lines some 1 MB."""
 
 
 class HourlyOutbox:

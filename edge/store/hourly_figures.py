@@ -1,7 +1,8 @@
 """Hourly figures made of what is stored; run by the helper process.
 
 Every block is folded into hours as it is read, so that memory holds one block and the figures, however
-long a gateway was offline; and of a step of work at most so many hours of devices are told at once.
+long a gateway was offline; of a step of work some devices' hours are made together, and told in
+smaller portions yet, for the gateway's own process to stay small.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ Folded = Mapping[tuple[Source, str], Buckets]
 """Hours of a series' point."""
 
 
+AT_ONCE = 200
+"""Hours of devices that are made together: each time the step's rows are looked through again."""
+
+
 class _Step(NamedTuple):
     """What was stored behind a cursor and up to another, and whether more may be."""
 
@@ -39,29 +44,72 @@ class _Step(NamedTuple):
     more: bool
 
 
-def hours(
-    snapshot: Snapshot, behind: int, before: Millis, first_held: int | None, limit: int, part: Part | None
-) -> Hours:
-    """The hours of the moments behind an id that came in before a time, and before the first one that
-    may be dated anew: those of one sealed batch, of a day of which only rollups are left, or of all
-    hot moments. At most about `limit` of them; the next `part` goes on within the same step, or begins
-    it anew where that is another one by now."""
+class Begun(NamedTuple):
+    """What hours are to be made of: the moments behind an id that came in before a time, and before the
+    first one that may be dated anew."""
+
+    behind: int
+    before: Millis
+    first_held: int | None
+
+
+class Made:
+    """Hours of some devices, made together, that are told in portions. Up to `cursor` everything of
+    the step of work is in them, or in what is made next."""
+
+    def __init__(self, begun: Begun, step: _Step, chosen: Touched, figures: Folded, *, rest: bool) -> None:
+        self.begun = begun
+        self.cursor = step.cursor
+        self._more = step.more
+        self._rest = rest
+        self._chosen = chosen
+        self._points: dict[Source, list[tuple[str, Buckets]]] = {plain: [] for plain in chosen}
+        for (plain, point), buckets in figures.items():
+            self._points[plain].append((point, buckets))
+
+    def holds(self, begun: Begun, part: Part) -> bool:
+        """Whether what follows a part of a step is in here."""
+        if self.begun != begun or self.cursor != part.cursor:
+            return False
+        keys = [_key(plain) for plain in self._chosen]
+        return part.after in keys[:-1]
+
+    def portion(self, part: Part | None, limit: int) -> Hours:
+        """What follows a part of this step, or its beginning: of devices with at most about `limit` hours of
+        points."""
+        after = None if part is None or part.cursor != self.cursor else part.after
+        waiting = [plain for plain in self._chosen if after is None or _key(plain) > after]
+        taken: list[Source] = []
+        number = 0
+        for plain in waiting:
+            size = len(self._points[plain]) * len(self._chosen[plain])
+            if taken and number + size > limit:
+                break
+            taken.append(plain)
+            number += size
+        figures = {(plain, point): buckets for plain in taken for point, buckets in self._points[plain]}
+        rest = self._rest or len(taken) < len(waiting)
+        last = _key(taken[-1]) if rest else None
+        return _told(figures, self._chosen)._replace(cursor=self.cursor, more=rest or self._more, after=last)
+
+
+def make(snapshot: Snapshot, begun: Begun, part: Part | None) -> Made:
+    """Hours of one sealed batch, of a day of which only rollups are left, or of all hot moments: of about
+    `AT_ONCE`, behind a part of the same step, or from its beginning where it is another one by now."""
+    behind, before, first_held = begun
     step = _step(snapshot, behind, before, first_held, None if part is None else part.cursor)
     after = None if part is None or part.cursor != step.cursor else part.after
     chosen: dict[Source, Collection[int]] = {}
     number = 0
     waiting = [one for one in sorted(step.touched, key=_key) if after is None or _key(one) > after]
     for plain in waiting:
-        if number and number + len(step.touched[plain]) > limit:
+        if number and number + len(step.touched[plain]) > AT_ONCE:
             break
         chosen[plain] = step.touched[plain]
         number += len(chosen[plain])
     keys = {key for some in chosen.values() for key in some}
     figures = _folded(snapshot, keys, lambda source: plain_of(source) in chosen, first_held)
-    made = _made(figures, chosen)
-    rest = len(chosen) < len(waiting)
-    last = _key(waiting[len(chosen) - 1]) if rest else None
-    return made._replace(cursor=step.cursor, more=rest or step.more, after=last)
+    return Made(begun, step, chosen, figures, rest=len(chosen) < len(waiting))
 
 
 def hour_sums(snapshot: Snapshot, since: Millis, until: Millis, upto: int, without: Collection[int]) -> Sums:
@@ -89,7 +137,7 @@ def hours_again(
 ) -> Hours:
     """A device's hours that begin in [since, until), as far as `hour_sums` counts them."""
     made = _counted(snapshot, since, until, lambda source: source.device == device, upto, without)
-    return _made(made, {plain: range(since // HOUR, until // HOUR + 1) for plain, _ in made})
+    return _told(made, {plain: range(since // HOUR, until // HOUR + 1) for plain, _ in made})
 
 
 def _step(snapshot: Snapshot, behind: int, before: Millis, first_held: int | None, upto: int | None) -> _Step:
@@ -211,7 +259,7 @@ def _points(body: bytes, width: int) -> Iterator[tuple[int, Buckets]]:
             yield index, buckets
 
 
-def _made(made: Folded, wanted: Touched) -> Hours:
+def _told(made: Folded, wanted: Touched) -> Hours:
     """The wanted hours, each with all its points, the oldest first."""
     sources: dict[Source, int] = {}
     found: dict[tuple[int, Source], dict[str, Figures]] = {}

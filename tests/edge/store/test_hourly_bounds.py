@@ -134,13 +134,45 @@ async def filled(folder: Path, devices: int, *, seal: bool) -> Path:
     return folder
 
 
-def peak_of_all(data: Path, limit: int) -> tuple[int, int]:
-    """Bytes that making all hours takes at most, so many told at once, and how many were made."""
+async def test_what_was_made_together_is_told_in_portions_and_each_device_once(tmp_path: Path) -> None:
+    data = await filled(tmp_path / "data", 6, seal=False)
+    begun = hourly_figures.Begun(0, BEGIN + DAY_MS, None)
+    with Snapshot(data) as snapshot:
+        made = hourly_figures.make(snapshot, begun, None)
+    part, told = None, []
+    for _ in range(3):
+        assert part is None or made.holds(begun, part)
+        found = made.portion(part, 30)  # of three hours of four points two devices fit
+        assert sum(len(hour.points) for hour in found.hours) == 24
+        assert found == made.portion(part, 30)
+        told += [(found.sources[hour.source].device, hour.at) for hour in found.hours]
+        part = None if found.after is None else hourly_figures.Part(found.cursor, found.after)
+    assert part is None
+    assert sorted(told) == [(f"d{n:02d}", BEGIN + hour * HOUR) for n in range(6) for hour in range(3)]
+
+
+async def test_behind_the_last_device_or_for_another_question_it_is_made_again(tmp_path: Path) -> None:
+    data = await filled(tmp_path / "data", 3, seal=False)
+    begun = hourly_figures.Begun(0, BEGIN + DAY_MS, None)
+    with Snapshot(data) as snapshot:
+        made = hourly_figures.make(snapshot, begun, None)
+    first = made.portion(None, 1).after
+    assert first is not None
+    part = hourly_figures.Part(made.cursor, first)
+    assert made.holds(begun, part)
+    assert not made.holds(begun._replace(first_held=7), part)
+    assert not made.holds(begun, part._replace(cursor=made.cursor + 1))
+    assert not made.holds(begun, part._replace(after=("d02", *first[1:])))
+
+
+def peak_of_all(data: Path) -> tuple[int, int]:
+    """Bytes that making all hours takes at most, and how many were made."""
     number, cursor, part, more = 0, 0, None, True
     tracemalloc.start()
     while more:
         with Snapshot(data) as snapshot:
-            found = hourly_figures.hours(snapshot, cursor, BEGIN + DAY_MS, None, limit, part)
+            begun = hourly_figures.Begun(cursor, BEGIN + DAY_MS, None)
+            found = hourly_figures.make(snapshot, begun, part).portion(part, 10_000)
         number += len(found.hours)
         part = None if found.after is None else hourly_figures.Part(found.cursor, found.after)
         cursor = cursor if part else found.cursor
@@ -155,12 +187,13 @@ async def test_a_school_of_four_times_the_devices_takes_hardly_more_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seal: bool
 ) -> None:
     monkeypatch.setattr(figures, "ROWS", 300)
-    limit = 12 if seal else 1000  # what bounds hot rows is how many are read at once, not what is told
+    # what bounds hot rows is how many are read at once, not how many hours are made together
+    monkeypatch.setattr(hourly_figures, "AT_ONCE", 12 if seal else 1000)
     peaks = []
     for devices in (4, 16):
         data = await filled(tmp_path / str(devices), devices, seal=seal)
-        peak_of_all(data, limit)  # what is imported and cached with the first use is no growth
-        peak, number = peak_of_all(data, limit)
+        peak_of_all(data)  # what is imported and cached with the first use is no growth
+        peak, number = peak_of_all(data)
         assert number == devices * 3
         peaks.append(peak)
     assert peaks[1] < 2 * peaks[0], peaks
