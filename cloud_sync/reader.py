@@ -53,13 +53,15 @@ class Sum(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A measurement of one school in [since, until), and which of its fields are numbers."""
+    """A measurement of one school in [since, until), and which of its fields are numbers; of some devices,
+    or of all where none is named."""
 
     measurement: str
     school: str
     numbers: frozenset[str]
     since: Millis
     until: Millis
+    devices: frozenset[str] = frozenset()
 
 
 class Reader(Protocol):
@@ -123,6 +125,9 @@ class InfluxQlReader(_Asking):
         """See `Reader`."""
         span = f"time >= {question.since}ms AND time < {question.until}ms"
         where = f'"school" = {_text(question.school)} AND {span}'
+        if question.devices:
+            devices = " OR ".join(f'"device" = {_text(one)}' for one in sorted(question.devices))
+            where += f" AND ({devices})"
         found: dict[Series, Sum] = {}
         for one in await self._series(
             f"SELECT count(*), sum(*) FROM {_name(question.measurement)} WHERE {where} GROUP BY *"
@@ -165,6 +170,9 @@ class FluxReader(_Asking):
     async def sums(self, question: Question) -> Mapping[Series, Sum]:
         """See `Reader`."""
         data = self._data(question.measurement, question.since, question.until, [("school", question.school)])
+        if question.devices:
+            devices = " or ".join(f'r["device"] == {_flux(one)}' for one in sorted(question.devices))
+            data += f" |> filter(fn: (r) => {devices})"
         numbers = " or ".join(f"r._field == {_flux(name)}" for name in sorted(question.numbers))
         counts, totals = await self._rows(f"{data} |> count()"), []
         if numbers:

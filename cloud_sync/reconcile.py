@@ -33,11 +33,15 @@ class Holding(NamedTuple):
     sum: Sum
 
 
+class NotKept(Exception):
+    """Not all of a time is kept as it was sent."""
+
+
 class Evidence(Protocol):
     """The school's side."""
 
-    async def sums(self, since: Millis, until: Millis) -> Sequence[Holding] | None:
-        """By series and field; `None` when not all of this time is kept."""
+    def sums(self, since: Millis, until: Millis) -> AsyncIterator[Sequence[Holding]]:
+        """By series and field, some devices at a time, each with all it has; raises NotKept."""
         ...
 
     def again(
@@ -72,6 +76,14 @@ class DayResult:
     still: int = 0
     surplus: int = 0
     skipped: str = ""
+
+    def and_also(self, other: DayResult) -> DayResult:
+        """Both parts of a day together."""
+        return DayResult(
+            self.stream, self.since, self.fields + other.fields, self.values + other.values,
+            self.differing + other.differing, self.missing + other.missing, self.resent + other.resent,
+            self.still + other.still, self.surplus + other.surplus,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +162,17 @@ class _Comparison:
 
     async def day(self, since: Millis, mend: bool) -> DayResult:
         """One day, whose first instant it is; what differs is sent again with `mend`."""
-        until = since + DAY
-        holdings = await self._evidence.sums(since, until)
-        if holdings is None:
+        day = DayResult(self._name, since)
+        try:
+            async for holdings in self._evidence.sums(since, since + DAY):
+                day = day.and_also(await self._part(holdings, since, mend))
+        except NotKept:
             return DayResult(self._name, since, skipped="not all of this day is kept as it was sent")
+        return day
+
+    async def _part(self, holdings: Sequence[Holding], since: Millis, mend: bool) -> DayResult:
+        """Some devices of a day."""
+        until = since + DAY
         lacking, surplus = await self._differing(holdings, since, until)
         resent = 0
         still = len(lacking)
@@ -177,9 +196,13 @@ class _Comparison:
         surplus = 0
         for measurement, mine in by_measurement.items():
             numbers = frozenset(one.series.field for one in mine if one.sum.total is not None)
+            devices = frozenset(dict(one.series.tags).get("device", "") for one in mine)
             there: Mapping[Series, Sum] = await self._reader.sums(
-                Question(measurement, self._school, numbers, since, until)
-            )
+                Question(
+                    measurement, self._school, numbers, since, until,
+                    frozenset() if "" in devices else devices,
+                )
+            )  # fmt: skip
             for one in mine:
                 found = there.get(one.series, Sum(0, 0.0))
                 if found.number > one.sum.number:
@@ -209,9 +232,8 @@ class _Comparison:
         """Reads back single values of the last complete hour; what is not there is sent again."""
         until = self._clock() // 3_600_000 * 3_600_000
         since = until - 3_600_000
-        holdings = await self._evidence.sums(since, until) or ()
         asked = wrong = 0
-        for one in random.sample(list(holdings), min(count, len(holdings))):
+        for one in await self._some(count, since, until, random):
             candidates = [
                 entry
                 async for entries in self._evidence.again([one.series], since, until)
@@ -226,6 +248,22 @@ class _Comparison:
                     wrong += 1
                     await self._send(candidates)
         return SpotCheck(asked, wrong)
+
+    async def _some(self, count: int, since: Millis, until: Millis, random: Random) -> Sequence[Holding]:
+        """So many of all fields of a time, each as likely as any other; none where it is not kept."""
+        chosen: list[Holding] = []
+        seen = 0
+        try:
+            async for holdings in self._evidence.sums(since, until):
+                for one in holdings:
+                    seen += 1
+                    if len(chosen) < count:
+                        chosen.append(one)
+                    elif (place := random.randrange(seen)) < count:
+                        chosen[place] = one
+        except NotKept:
+            return []
+        return chosen
 
 
 def _equal(here: Value, there: Value | None) -> bool:

@@ -47,12 +47,40 @@ class SeriesSum(NamedTuple):
     total: float | None
 
 
+DeviceKey = tuple[str, str]
+"""A device as one measurement: kind, device."""
+
+
 class Sums(NamedTuple):
-    """Sums of all series of a time; `complete` when raw values of all of it are kept."""
+    """Sums of series of a time; `complete` when raw values of all of it are kept. `after` is the last
+    device of a part, `None` when all are told."""
 
     sources: list[Source]
     series: list[SeriesSum]
     complete: bool
+    after: DeviceKey | None = None
+
+    def part(self, after: DeviceKey | None, limit: int) -> Sums:
+        """The devices behind one, with about `limit` series at most; a device is not divided."""
+        devices: dict[DeviceKey, list[SeriesSum]] = {}
+        for one in self.series:
+            source = self.sources[one.source]
+            devices.setdefault((source.kind, source.device), []).append(one)
+        waiting = [key for key in sorted(devices) if after is None or key > after]
+        series: list[SeriesSum] = []
+        taken = 0
+        for key in waiting:
+            if series and len(series) + len(devices[key]) > limit:
+                break
+            series += devices[key]
+            taken += 1
+        places = {number: place for place, number in enumerate(sorted({one.source for one in series}))}
+        return Sums(
+            [self.sources[number] for number in places],
+            [one._replace(source=places[one.source]) for one in series],
+            self.complete,
+            waiting[taken - 1] if taken < len(waiting) else None,
+        )
 
 
 FIGURES = ("count", "min", "max", "mean", "last")

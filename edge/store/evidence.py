@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from cloud_sync.outbox import Entry
 from cloud_sync.reader import Series, Sum, Tags
-from cloud_sync.reconcile import Holding
+from cloud_sync.reconcile import Holding, NotKept
 from drivers.reading import Millis, Value
 from edge.store.answers import Hours, Slice, Sums
 from edge.store.cursors import Held
@@ -44,10 +44,11 @@ class StoreEvidence:
         self._parked = parked
         self._marked = marked
 
-    async def sums(self, since: Millis, until: Millis) -> Sequence[Holding] | None:
+    async def sums(self, since: Millis, until: Millis) -> AsyncIterator[Sequence[Holding]]:
         """See the protocol."""
-        found = await self._helper.call("sums", Sums, since, until, *await self._sent(), timeout_s=_LIMIT_S)
-        return _holdings(found, self._site_tags)
+        question = ("sums", since, until, *await self._sent())
+        async for found in _parts(self._helper, *question):
+            yield _holdings(found, self._site_tags)
 
     async def again(
         self, series: Collection[Series], since: Millis, until: Millis
@@ -84,12 +85,11 @@ class HourlyEvidence:
         self._position = position
         self._parked = parked
 
-    async def sums(self, since: Millis, until: Millis) -> Sequence[Holding] | None:
+    async def sums(self, since: Millis, until: Millis) -> AsyncIterator[Sequence[Holding]]:
         """See the protocol; each figure of a point is a field."""
-        found = await self._helper.call(
-            "hour_sums", Sums, since, until, *await self._sent(), timeout_s=_LIMIT_S
-        )
-        return _holdings(found, self._site_tags)
+        question = ("hour_sums", since, until, *await self._sent())
+        async for found in _parts(self._helper, *question):
+            yield _holdings(found, self._site_tags)
 
     async def again(
         self, series: Collection[Series], since: Millis, until: Millis
@@ -112,8 +112,8 @@ class AlarmEvidence:
     def __init__(self, sent: Callable[[Millis, Millis], Awaitable[Sequence[Entry]]]) -> None:
         self._sent = sent
 
-    async def sums(self, since: Millis, until: Millis) -> Sequence[Holding] | None:
-        """See the protocol."""
+    async def sums(self, since: Millis, until: Millis) -> AsyncIterator[Sequence[Holding]]:
+        """See the protocol; all of them at once: they are few."""
         points: dict[tuple[str, Tags, Millis], dict[str, Value]] = {}
         for entry in await self._sent(since, until):
             # in one series the later of one instant overwrote the earlier
@@ -122,7 +122,7 @@ class AlarmEvidence:
         for (measurement, tags, _), fields in points.items():
             for name, value in fields.items():
                 values.setdefault((measurement, Series(tags, name)), []).append(value)
-        return [Holding(*key, _sum(found)) for key, found in values.items()]
+        yield [Holding(*key, _sum(found)) for key, found in values.items()]
 
     async def again(
         self, series: Collection[Series], since: Millis, until: Millis
@@ -137,13 +137,25 @@ def _sum(values: Sequence[Value]) -> Sum:
     return Sum(len(values), math.fsum(numbers) if len(numbers) == len(values) else None)
 
 
-def _holdings(found: Sums, site_tags: Mapping[str, str]) -> Sequence[Holding] | None:
-    if not found.complete:
-        return None
+async def _parts(helper: Helper, name: str, *question: object) -> AsyncIterator[Sums]:
+    """The helper's answer part by part; raises NotKept."""
+    after = None
+    while True:
+        found = await helper.call(name, Sums, *question, after, timeout_s=_LIMIT_S)
+        if not found.complete:
+            raise NotKept
+        yield found
+        after = found.after
+        if after is None:
+            break
+
+
+def _holdings(found: Sums, site_tags: Mapping[str, str]) -> Sequence[Holding]:
     series: dict[tuple[str, Series], Sum] = {}
+    tags = [_known(_tags(source, site_tags)) for source in found.sources]
     for one in found.series:
         source = found.sources[one.source]
-        key = source.kind, Series(_known(_tags(source, site_tags)), source.points[one.point].name)
+        key = source.kind, Series(tags[one.source], source.points[one.point].name)
         series[key] = _added(series.get(key), one.number, one.total)
     return [Holding(*key, total) for key, total in series.items()]
 

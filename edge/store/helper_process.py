@@ -20,13 +20,15 @@ import msgspec
 
 from drivers.reading import Millis
 from edge.store import figures, hourly_figures, sealing
-from edge.store.answers import Hours, Outgoing, Part, Samples, Slice, Sums
+from edge.store.answers import DeviceKey, Hours, Outgoing, Part, Samples, Slice, Sums
 from edge.store.catalogue import Batch, Policy
 from edge.store.history import Snapshot
 from edge.store.sealing import Orphaned
 from edge.store.series import BatchRows, Series
 
 _NICE = 10
+_SERIES = 2_000
+"""Series whose sums are told at once: 1 MB on the gateway's side, and as much of the district's answer."""
 
 
 class Server:
@@ -37,6 +39,7 @@ class Server:
         self._parent = os.getppid()
         self._batch: tuple[int, BatchRows] = (0, BatchRows(()))
         self._made: hourly_figures.Made | None = None
+        self._sums: tuple[object, Sums] | None = None
         self.calls: Mapping[str, Callable[..., object]] = {
             "seal": self.seal,
             "roll_up": self.roll_up,
@@ -127,11 +130,12 @@ class Server:
                         )
         return found
 
-    def sums(self, since: Millis, until: Millis, runs: figures.Runs, without: list[int]) -> Sums:
-        """See `figures.sums`."""
-        os.nice(max(0, _NICE - os.nice(0)))
-        with Snapshot(self._data) as snapshot:
-            return figures.sums(snapshot, since, until, runs, without)
+    def sums(
+        self, since: Millis, until: Millis, runs: figures.Runs, without: list[int], after: list[str] | None
+    ) -> Sums:
+        """See `figures.sums`; part by part."""
+        question = "sums", since, until, runs, without
+        return self._part(question, after, lambda one: figures.sums(one, since, until, runs, without))
 
     def again(
         self, device: str, since: Millis, until: Millis, runs: figures.Runs, without: list[int]
@@ -153,11 +157,26 @@ class Server:
                 self._made = hourly_figures.make(snapshot, begun, told)
         return self._made.portion(told, limit)
 
-    def hour_sums(self, since: Millis, until: Millis, upto: int, without: list[int]) -> Sums:
-        """See `hourly_figures.hour_sums`."""
+    def hour_sums(
+        self, since: Millis, until: Millis, upto: int, without: list[int], after: list[str] | None
+    ) -> Sums:
+        """See `hourly_figures.hour_sums`; part by part."""
+        question = "hour_sums", since, until, upto, without
+        return self._part(
+            question, after, lambda one: hourly_figures.hour_sums(one, since, until, upto, without)
+        )
+
+    def _part(self, question: object, after: list[str] | None, make: Callable[[Snapshot], Sums]) -> Sums:
+        """A part of an answer that is made with the first one and kept until the last is asked for."""
         os.nice(max(0, _NICE - os.nice(0)))
-        with Snapshot(self._data) as snapshot:
-            return hourly_figures.hour_sums(snapshot, since, until, upto, without)
+        if after is None or self._sums is None or self._sums[0] != question:
+            with Snapshot(self._data) as snapshot:
+                self._sums = (question, make(snapshot))
+        told = None if after is None else msgspec.convert(after, DeviceKey)
+        part = self._sums[1].part(told, _SERIES)
+        if part.after is None:
+            self._sums = None
+        return part
 
     def hours_again(self, device: str, since: Millis, until: Millis, upto: int, without: list[int]) -> Hours:
         """See `hourly_figures.hours_again`."""

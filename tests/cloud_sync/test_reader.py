@@ -48,6 +48,18 @@ async def test_counts_and_sums_come_by_series_and_field(stand_in, language):
     assert nothing == {}
 
 
+@pytest.mark.parametrize("language", ["flux", "influxql"])
+async def test_some_devices_are_asked_for_alone(stand_in, language):
+    async with reader(destination(stand_in.url, query=language), "token") as asking:
+        other = await asking.sums(QUESTION._replace(devices=frozenset({"em-2", "em-9"})))
+        both = await asking.sums(QUESTION._replace(devices=frozenset({"em-1", "em-2"})))
+        nobody = await asking.sums(QUESTION._replace(devices=frozenset({"em-9"})))
+        everything = await asking.sums(QUESTION)
+    assert other == {Series((("device", "em-2"), *KEY[2:]), "energy"): Sum(1, 5.0)}
+    assert both == everything
+    assert nobody == {}
+
+
 async def test_single_points_are_read_with_their_type_in_flux(stand_in):
     async with reader(destination(stand_in.url), "token") as asking:
         got = [await asking.value("meter", Series(KEY, "power"), START + 3)]

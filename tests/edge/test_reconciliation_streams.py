@@ -233,7 +233,7 @@ async def test_hours_that_were_deleted_or_altered_at_the_district_come_back(
 async def held(gateway: Gateway) -> list[Series]:
     """What the school says it sent of hourly figures."""
     stream = next(one for one in gateway.streams if one.name == HOURLY)
-    return [one.series for one in await stream.evidence.sums(YESTERDAY, TODAY) or ()]
+    return [one.series async for some in stream.evidence.sums(YESTERDAY, TODAY) for one in some]
 
 
 async def test_hours_that_wait_to_be_made_anew_or_were_refused_are_no_difference(

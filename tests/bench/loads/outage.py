@@ -10,16 +10,15 @@ from tests.bench.child import Child
 from tests.bench.defaults import GROUP_S
 from tests.bench.field import REGISTERS
 from tests.bench.figures import Reads
+from tests.bench.link import cut, delivering, in_turn, until_answered
 from tests.bench.processes import Running
-from tests.bench.stage import NotReady, Pace, Sample, Stage, running, wait_for
+from tests.bench.stage import Pace, Sample, Stage, running
 from tests.bench.system import System
 
-DEVICES = 50
 YOUNG_S = GROUP_S + 1.0
 """Reads this young at the kill were not yet promised: this gateway commits in groups."""
 QUIET_S = 8.0
 CATCH_UP_S = 60.0
-PLATFORM_S = 20.0
 START_S = 10.0
 """What a system takes to poll and to send at first, for estimates."""
 
@@ -31,27 +30,13 @@ def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
 
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
     """Link down, kill, link up, start again; each system in turn against one field."""
-    with Child("field", str(DEVICES)) as field:
-        for number, system in stage.rounds(repetitions):
-            stage.say(f"{name}: {system.title}, run {number + 1} of {repetitions}")
-            try:
-                yield _one(stage, name, field, system)
-            except NotReady as error:
-                yield Sample(name, system.name, failed=str(error))
-            finally:
-                stage.broker.start()
-                stage.district.ask("switch", down=False)
-                stage.district.ask("clear")
+    yield from in_turn(stage, name, repetitions, _one)
 
 
 def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
     folder, targets = stage.scratch(system.name), stage.targets()
     launch = system.polling(folder, field.ready, targets)
-    field.ask("clear")
-    with running(launch) as process:
-        wait_for(process, "polling", lambda: field.ask("polled", times=5) == DEVICES)
-        if system.to_district:
-            wait_for(process, "writing to the district", lambda: stage.district.ask("writes") > 0)
+    with delivering(stage, field, system, launch) as process:
         began = cut(stage, system)
         field.ask("clear")
         time.sleep(stage.pace.outage_s)
@@ -70,24 +55,6 @@ def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
         if sink is not None:
             sink.close()
     return Sample(name, system.name, _lost(reads, arrived, began, killed) | {"back_s": caught})
-
-
-def cut(stage: Stage, system: System) -> float:
-    """The link of this kind of system breaks; when."""
-    if system.to_district:
-        stage.district.ask("switch", down=True)
-    else:
-        stage.broker.stop()
-    return time.monotonic()
-
-
-def until_answered(stage: Stage) -> None:
-    """The server side of the peers is back as well."""
-    until = time.monotonic() + PLATFORM_S
-    while not stage.platform.ask("listening"):
-        if time.monotonic() > until:
-            raise NotReady("the platform did not come back to its broker")
-        time.sleep(0.1)
 
 
 def _catch_up(stage: Stage, reads: Reads, process: Running, sink: Child | None) -> float | None:

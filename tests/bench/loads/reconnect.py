@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tests.bench.child import Child
-from tests.bench.loads.outage import DEVICES, cut, until_answered
+from tests.bench.link import cut, delivering, in_turn, until_answered
 from tests.bench.loads.polling import START_S
-from tests.bench.stage import NotReady, Pace, Sample, Stage, running, wait_for
+from tests.bench.stage import Pace, Sample, Stage, wait_for
 from tests.bench.system import System
 
 CUT_S = 50.0
@@ -28,26 +28,12 @@ def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
 
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
     """Each system in turn against one field."""
-    with Child("field", str(DEVICES)) as field:
-        for number, system in stage.rounds(repetitions):
-            stage.say(f"{name}: {system.title}, run {number + 1} of {repetitions}")
-            try:
-                yield _one(stage, name, field, system)
-            except NotReady as error:
-                yield Sample(name, system.name, failed=str(error))
-            finally:
-                stage.broker.start()
-                stage.district.ask("switch", down=False)
-                stage.district.ask("clear")
+    yield from in_turn(stage, name, repetitions, _one)
 
 
 def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
     folder, targets = stage.scratch(system.name), stage.targets()
-    field.ask("clear")
-    with running(system.polling(folder, field.ready, targets)) as process:
-        wait_for(process, "polling", lambda: field.ask("polled", times=5) == DEVICES)
-        if system.to_district:
-            wait_for(process, "writing to the district", lambda: stage.district.ask("writes") > 0)
+    with delivering(stage, field, system, system.polling(folder, field.ready, targets)) as process:
         cut(stage, system)
         time.sleep(CUT_S)
         if system.to_district:

@@ -1,0 +1,61 @@
+"""The link between a system and its server: it breaks, and comes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.bench.child import Child
+from tests.bench.processes import Launch, Running
+from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.system import System
+
+DEVICES = 50
+PLATFORM_S = 20.0
+
+
+def in_turn(
+    stage: Stage, name: str, repetitions: int, one: Callable[[Stage, str, Child, System], Sample]
+) -> Iterator[Sample]:
+    """Each system in turn against one field; whatever happens, the link is whole again behind it."""
+    with Child("field", str(DEVICES)) as field:
+        for number, system in stage.rounds(repetitions):
+            stage.say(f"{name}: {system.title}, run {number + 1} of {repetitions}")
+            try:
+                yield one(stage, name, field, system)
+            except NotReady as error:
+                yield Sample(name, system.name, failed=str(error))
+            finally:
+                stage.broker.start()
+                stage.district.ask("switch", down=False)
+                stage.district.ask("clear")
+
+
+@contextmanager
+def delivering(stage: Stage, field: Child, system: System, launch: Launch) -> Iterator[Running]:
+    """The system's process, once it reads all devices and its server hears of it."""
+    field.ask("clear")
+    with running(launch) as process:
+        wait_for(process, "polling", lambda: field.ask("polled", times=5) == DEVICES)
+        if system.to_district:
+            wait_for(process, "writing to the district", lambda: stage.district.ask("writes") > 0)
+        yield process
+
+
+def cut(stage: Stage, system: System) -> float:
+    """The link of this kind of system breaks; when."""
+    if system.to_district:
+        stage.district.ask("switch", down=True)
+    else:
+        stage.broker.stop()
+    return time.monotonic()
+
+
+def until_answered(stage: Stage) -> None:
+    """The server side of the peers is back as well."""
+    until = time.monotonic() + PLATFORM_S
+    while not stage.platform.ask("listening"):
+        if time.monotonic() > until:
+            raise NotReady("the platform did not come back to its broker")
+        time.sleep(0.1)
