@@ -1,7 +1,7 @@
 """Server-sent events: one hub that encodes each event once, and a bounded queue for each client.
 
-Readings are coalesced: what the lines read in one tick is shown as it comes, then nothing for
-half a second, of which the latest of each point is kept. While nobody listens nothing is
+Readings are coalesced: what the lines read in one tick is shown as the bus brings it, then nothing
+for half a second, of which the latest of each point is kept. While nobody listens nothing is
 gathered or encoded; the first who comes is shown the newest of every point. A client that
 cannot follow, or comes back too late, is told to `resync` instead of missing something
 silently.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -34,9 +34,9 @@ QUEUE_BYTES = 4_000_000
 """What may wait for one client; events are shared, so only a stalled client costs memory."""
 RING_BYTES = 2_000_000
 """Events kept for clients that come back."""
-PAUSE, LINGER = 0.02, 0.4
-"""Parts of the half second between two ticks: what came in the one is shown together, for as long as the
-other; a pause without readings ends the tick before."""
+PAUSE, LINGER = 0.04, 0.4
+"""Parts of the half second between two ticks: so long without readings ends a tick, and so long one lasts
+at most."""
 
 
 class Full(Exception):
@@ -223,10 +223,11 @@ class LiveHub:
         """Shows a tick's readings as they come; what comes too late for it waits for the next."""
         loop = asyncio.get_running_loop()
         until = loop.time() + LINGER * self._flush_s
-        await asyncio.sleep(PAUSE * self._flush_s)
-        while self._waiting and loop.time() < until:
-            self._flush()
-            await asyncio.sleep(PAUSE * self._flush_s)
+        with suppress(TimeoutError):
+            while loop.time() < until:
+                self._flush()
+                async with asyncio.timeout(PAUSE * self._flush_s):
+                    await self._due.wait()
 
     async def _beat_forever(self) -> None:
         while True:
@@ -245,9 +246,8 @@ class LiveHub:
 
     def _flush(self) -> None:
         self._due.clear()
-        readings = list(self._waiting.values())
-        self._waiting.clear()
-        self.publish("reading", array([reading_fields(reading) for reading in readings]))
+        readings, self._waiting = self._waiting.values(), {}
+        self.publish("reading", array(list(reading_fields(readings))))
 
     def _catch_up(self, client: Client, last_event_id: str | None) -> None:
         if last_event_id is None:

@@ -36,7 +36,7 @@ async def readings(
         _check_point(school, point)
     start, now = number_cursor(cursor), here.services.clock()
     found = list(_matching(here.services.latest(), devices, point))
-    some = (reading_fields(aged(r, school.stale_after, now)) for r in found[start : start + limit])
+    some = reading_fields(aged(r, school.stale_after, now) for r in found[start : start + limit])
     following = str(start + limit) if start + limit < len(found) else None
     return Response(await page(some, following), media_type="application/json")
 
