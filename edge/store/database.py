@@ -301,6 +301,7 @@ def _tune(connection: sqlite3.Connection) -> sqlite3.Connection:
         "foreign_keys=ON",
         "temp_store=MEMORY",
         "mmap_size=0",
+        "cache_size=-512",  # kB a connection; the end of the file is what is needed, and it grows all day
         "trusted_schema=OFF",
         "secure_delete=FAST",  # zeros over what was deleted, but no page written for them alone
     ):
