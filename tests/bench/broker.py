@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 _START_S = 10.0
 

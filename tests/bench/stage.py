@@ -13,7 +13,7 @@ from tests.bench.child import Child
 from tests.bench.defaults import GROUP_S
 from tests.bench.processes import Launch, Running
 from tests.bench.system import System, Targets
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 PATIENCE_S = 60.0
 

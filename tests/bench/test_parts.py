@@ -16,7 +16,7 @@ from tests.bench.child import ROOT, Child
 from tests.bench.field import REGISTERS
 from tests.bench.processes import Launch
 from tests.bench.stage import running
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 PATIENCE_S = 30.0
 

@@ -12,13 +12,13 @@ import pytest
 
 from cloud_sync.holdings import Holdings
 from cloud_sync.line_parser import parse_lines
-from drivers.simulated.broker import free_port
 from edge.config.load import load
 from edge.demo_audit import Stored, Sum, differences
 from edge.demo_district import run_schools
 from edge.demo_schools import MOST, site_id, write_school
 from edge.demo_stage import Addresses, Passwords, write_stage
 from tests.edge.test_demo import ROOT, children_of, demo
+from tests.support.ports import free_port
 
 
 def two_free_ports() -> int:

@@ -11,7 +11,7 @@ import pytest
 from tests.bench.child import Child
 from tests.bench.ours import CampusEdge
 from tests.bench.system import Targets
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 UNWANTED = {
     "numpy": "influxdb-client's tables, pcodec",

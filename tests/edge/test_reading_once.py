@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from drivers.line.settings import TcpLine
-from drivers.simulated.broker import free_port
 from drivers.simulated.field import Field
 from edge.config.load import load
 from edge.reading_once import read_once, report
 from tests.drivers.simulated.test_listening import TRUTH, mast
+from tests.support.ports import free_port
 
 SCHOOL = """\
 version: 1

@@ -34,7 +34,7 @@ from tests.support.facilities import needs
 from tests.support.gateway import Gateway
 from tests.support.influx import InfluxServer, Swallow
 from tests.support.lying_clock import LyingClock
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 PROFILE = {
     "maker": "test", "model": "numbered", "kind": "contact", "source": "made for this test",

@@ -17,7 +17,7 @@ from edge.store.database import Database
 from edge.store.moments import MIGRATIONS, Shape, Source
 from edge.store.readings import ReadingStore
 from tests.support.gateway import Gateway
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 DAY = 86_400_000
 SECOND = 1000

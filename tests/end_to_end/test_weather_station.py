@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from drivers.line.settings import TcpLine
-from drivers.simulated.broker import free_port
 from drivers.simulated.field import Field
 from tests.drivers.simulated.test_listening import TRUTH, mast
 from tests.support.gateway import Gateway
+from tests.support.ports import free_port
 
 
 async def ask(gateway: Gateway, path: str) -> Any:

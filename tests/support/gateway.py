@@ -19,7 +19,7 @@ import httpx
 
 from edge.store import moments
 from edge.store.walk import walk
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 
 START_S = 60.0
 

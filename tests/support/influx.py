@@ -19,7 +19,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 import subprocess
 from collections import deque
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from typing import Any, NamedTuple, Self
 import httpx
 
 from cloud_sync.loopback import Answer, BadRequest, LoopbackServer, Request, unpack
+from tests.support.ports import free_port
 
 _CONFIG = """
 reporting-disabled = true
@@ -121,7 +121,7 @@ class InfluxServer:
     def __init__(self, folder: Path, retention: str = "30d") -> None:
         self._folder = folder / "influxd"
         self._retention = retention
-        self._http_port, rpc_port = _free_ports(2)
+        self._http_port, rpc_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._stack = AsyncExitStack()
         self._facade = LoopbackServer(self._answer, max_body=64_000_000)
@@ -332,14 +332,3 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
 
 def _where(condition: str) -> str:
     return f"WHERE {condition}" if condition else ""
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

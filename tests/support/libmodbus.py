@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from typing import Self
 
+from tests.support.ports import free_port
+
 _LONGEST = 260  # MODBUS_TCP_MAX_ADU_LENGTH
 
 
@@ -45,9 +47,7 @@ class LibmodbusServer:
             self._mapping.contents.tab_registers[number] = value
         for number, value in enumerate(inputs):
             self._mapping.contents.tab_input_registers[number] = value
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._context = ctypes.c_void_p(self._library.modbus_new_tcp(b"127.0.0.1", self.port))
         self._listening = -1
         self._thread = threading.Thread(target=self._serve, daemon=True)

@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.ports import free_port
+
 _SBIN = "/usr/sbin:/usr/local/sbin"
 _PATIENCE_S = 15.0
 
@@ -22,13 +24,6 @@ def program(name: str) -> str:
     if found is None:
         raise FileNotFoundError(f"{name} is needed: install mosquitto and mosquitto-clients")
     return found
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Mosquitto:

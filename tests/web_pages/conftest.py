@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, StorageState
 
-from tests.support.mosquitto import free_port
+from tests.support.ports import free_port
 from tests.web_pages.browser import CHROMIUM, chromium, context, sign_in, watched
 
 

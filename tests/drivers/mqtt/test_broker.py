@@ -23,7 +23,8 @@ from drivers.mqtt.device import DeviceSlot, MqttDeviceReader
 from drivers.mqtt.settings import MqttLine
 from drivers.reading import Origin, Reading
 from tests.drivers.mqtt.devices import BUTTON, CLIMATE, PLAIN, slot
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto
+from tests.support.ports import free_port
 
 
 @pytest.fixture

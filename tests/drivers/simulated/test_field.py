@@ -15,10 +15,10 @@ from drivers.line.settings import FieldLine, SerialLine, TcpLine
 from drivers.line.transport import transport_for
 from drivers.modbus.driver import ModbusDriver
 from drivers.reading import Quality, Reading
-from drivers.simulated.broker import free_port
 from drivers.simulated.device import VirtualDevice
 from drivers.simulated.field import Field
 from tests.drivers.simulated.devices import ENV_SPECS, METER_SPECS, environment, meter, unit
+from tests.support.ports import free_port
 
 
 def attach(device: VirtualDevice, line: FieldLine) -> Attached:

@@ -22,7 +22,6 @@ from drivers.profile import Profile, point_spec
 from drivers.reading import Quality, Reading, Value
 from drivers.registry import build_polled, build_speaking
 from drivers.settings import DeviceSettings
-from drivers.simulated.broker import free_port
 from drivers.simulated.device import VirtualDevice
 from drivers.simulated.faults import Fault
 from drivers.simulated.field import Field
@@ -33,6 +32,7 @@ from drivers.vocabulary import Vocabulary
 from edge.config.documents import read
 from edge.config.library import Library, read_vocabulary
 from edge.config.resources import builtin_configs
+from tests.support.ports import free_port
 
 TRUTH: dict[str, Value] = {
     "temperature": 21.5, "humidity": 48.0, "dew_point": 10.0, "pressure": 969.4, "wind_speed": 3.2,
