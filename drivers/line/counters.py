@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from drivers.device_clock import DeviceClock
+from drivers.line.recent import Recent
 from drivers.reading import Millis
 
 SILENT_AFTER = 3
@@ -50,7 +51,7 @@ class DeviceCounters:
     retries: int = 0
     missed: int = 0
     """Periods skipped because the line was busy."""
-    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=128))
+    latencies_ms: Recent = field(default_factory=lambda: Recent(128))
     clock: DeviceClock = field(default_factory=DeviceClock)
     """The device's own clock, where it has one."""
 

@@ -74,7 +74,8 @@ def test_a_silent_device_is_told_with_its_likely_cause() -> None:
     for _ in range(3):
         counters.errors["timeout"] += 1
         counters.failed("timeout")
-    counters.latencies_ms.extend([10.0, 20.0, 30.0])
+    for latency in (10.0, 20.0, 30.0):
+        counters.latencies_ms.append(latency)
     health = device_health("meter", counters)
     assert (health.state, health.cause, health.last_good) == ("silent", "power_or_wiring", AT)
     assert (health.ok, health.errors) == (1, {"timeout": 3})
