@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from cloud_sync.errors import Blocked, Throttled, UploadError
+from cloud_sync.errors import Blocked, NoConnection, Throttled, UploadError
 from cloud_sync.settings import Destination
 from drivers.reading import Millis
 from drivers.settings import millis
@@ -17,6 +17,8 @@ _DOUBLINGS = 20
 class Backoff:
     """Exponential with jitter between `retry_min` and `retry_max`.
 
+    While not even a connection comes, tries are no load to the server: they are at most `retry_away`
+    apart, so that a link that returns is used soon, and schools still do not come in step.
     A Retry-After is honoured up to 15 minutes, plus up to a tenth so that schools do not
     return in step. A blocked destination is tried after 10 s, then ever more slowly up to
     `blocked_retry`: a proxy that restarts answers 404 for a moment.
@@ -25,6 +27,7 @@ class Backoff:
     def __init__(self, destination: Destination, random: Random) -> None:
         self._least = millis(destination.retry_min)
         self._most = millis(destination.retry_max)
+        self._away = millis(destination.retry_away)
         self._blocked = millis(destination.blocked_retry)
         self._random = random
         self._failures = 0
@@ -41,7 +44,8 @@ class Backoff:
         self._failures += 1
         if isinstance(error, Blocked):
             return min(self._blocked, _FIRST_BLOCKED << doublings)
-        ceiling = min(self._most, self._least << doublings)
+        most = min(self._most, self._away) if isinstance(error, NoConnection) else self._most
+        ceiling = max(self._least, min(most, self._least << doublings))
         wait = self._random.uniform(self._least, ceiling)
         if isinstance(error, Throttled):
             self._overload = min(self._overload + 1, _DOUBLINGS)

@@ -27,6 +27,10 @@ class Unreachable(UploadError):
         self.timed_out = timed_out
 
 
+class NoConnection(Unreachable):
+    """Not even a connection came: the link is down or nobody listens. Trying costs the server nothing."""
+
+
 class Failed(UploadError):
     """The server failed (500, 502, 504, an unexplained 400): its own trouble, or a line
     that it cannot digest. Sent again; after several times the batch itself is doubted."""

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from cloud_sync.answers import judge
-from cloud_sync.errors import Rejected, Unreachable
+from cloud_sync.errors import NoConnection, Rejected, Unreachable
 from cloud_sync.settings import InfluxDestination
 from drivers.reading import Millis
 from drivers.settings import millis
@@ -105,7 +105,7 @@ class InfluxWriter:
 
     def _request(self, lines: bytes) -> None:
         from influxdb_client.rest import ApiException
-        from urllib3.exceptions import HTTPError, ReadTimeoutError
+        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
         if self._service is None:
             self._service = self._open()
@@ -126,8 +126,9 @@ class InfluxWriter:
                 raise Unreachable(_certificate(str(error.reason))) from error
         except UnicodeDecodeError as error:
             raise Unreachable("answered with bytes that are no text: uplink intercepted") from error
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            raise NoConnection(_network(error)) from error
         except HTTPError as error:
-            # a connection that never came is no sign of a write that is too long for the link
             slow = isinstance(error, ReadTimeoutError) or any(
                 isinstance(one, TimeoutError) for one in error.args
             )

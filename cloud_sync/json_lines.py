@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import math
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -20,7 +21,16 @@ import httpx
 import msgspec
 
 from cloud_sync.answers import explain, retry_after
-from cloud_sync.errors import Blocked, Failed, NotALine, Rejected, Throttled, TooLarge, Unreachable
+from cloud_sync.errors import (
+    Blocked,
+    Failed,
+    NoConnection,
+    NotALine,
+    Rejected,
+    Throttled,
+    TooLarge,
+    Unreachable,
+)
 from cloud_sync.outbox import Entry
 from cloud_sync.settings import JsonLinesDestination
 from drivers.reading import Millis, Value
@@ -93,11 +103,24 @@ class JsonLinesWriter:
         try:
             async with asyncio.timeout(self._limit):
                 answer = await self._client.post(self._url, content=body)
+        except httpx.ConnectTimeout as error:
+            raise NoConnection("no connection in time") from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise Unreachable("no complete answer in time", timed_out=True) from error
         except httpx.HTTPError as error:
-            raise Unreachable(f"{type(error).__name__}: {error}"[:300]) from error
+            kind = NoConnection if _never_came(error) else Unreachable
+            raise kind(f"{type(error).__name__}: {error}"[:300]) from error
         _judge(answer.status_code, answer.headers, answer.text)
+
+
+def _never_came(error: BaseException) -> bool:
+    """Whether there was no connection; one that TLS refused is told by the same class of httpx."""
+    causes: BaseException | None = error
+    while causes is not None:
+        if isinstance(causes, ssl.SSLError):
+            return False
+        causes = causes.__cause__ or causes.__context__
+    return isinstance(error, httpx.ConnectError)
 
 
 def _judge(status: int, headers: Mapping[str, str], body: str) -> None:

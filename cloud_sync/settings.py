@@ -47,6 +47,10 @@ class Destination(Settings):
     retry_max: Positive = Field(
         default=timedelta(minutes=5), description="longest pause between tries, each drawn at random"
     )
+    retry_away: Positive = Field(
+        default=timedelta(seconds=4),
+        description="the same while no connection comes at all; for a thousand schools a minute",
+    )
     spread: Annotated[
         Duration,
         Field(

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.bench.child import Child
 from tests.bench.processes import Launch, Running
-from tests.bench.stage import NotReady, Sample, Stage, running, wait_for
+from tests.bench.stage import NotReady, Stage, running, wait_for
 from tests.bench.system import System
 
 DEVICES = 50
 PLATFORM_S = 20.0
-
-
-def in_turn(
-    stage: Stage, name: str, repetitions: int, one: Callable[[Stage, str, Child, System], Sample]
-) -> Iterator[Sample]:
-    """Each system in turn against one field; whatever happens, the link is whole again behind it."""
-    with Child("field", str(DEVICES)) as field:
-        for number, system in stage.rounds(repetitions):
-            stage.say(f"{name}: {system.title}, run {number + 1} of {repetitions}")
-            try:
-                yield one(stage, name, field, system)
-            except NotReady as error:
-                yield Sample(name, system.name, failed=str(error))
-            finally:
-                stage.broker.start()
-                stage.district.ask("switch", down=False)
-                stage.district.ask("clear")
 
 
 @contextmanager

@@ -99,13 +99,28 @@ class Stage:
         """The systems that can run here."""
         return [system for system in self.systems if not system.missing]
 
-    def rounds(self, repetitions: int) -> Iterator[tuple[int, System]]:
-        """Each system in turn, the first one changing from round to round."""
+    def in_turn(
+        self, load: str, repetitions: int, one: Callable[[System], Sample | None]
+    ) -> Iterator[Sample]:
+        """What each system gives in turn, the first one changing from round to round; `None` is left out.
+
+        Behind each one, whatever happened, broker and district are as they were at first.
+        """
         able = self.able()
         for number in range(repetitions):
             shift = number % max(1, len(able))
             for system in able[shift:] + able[:shift]:
-                yield number, system
+                self.say(f"{load}: {system.title}, run {number + 1} of {repetitions}")
+                try:
+                    sample = one(system)
+                except NotReady as error:
+                    sample = Sample(load, system.name, failed=str(error))
+                finally:
+                    self.broker.start()
+                    self.district.ask("switch", down=False)
+                    self.district.ask("clear")
+                if sample is not None:
+                    yield sample
 
 
 @contextmanager

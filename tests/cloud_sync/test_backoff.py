@@ -3,7 +3,7 @@
 from random import Random
 
 from cloud_sync.backoff import Backoff
-from cloud_sync.errors import Blocked, Throttled, Unreachable
+from cloud_sync.errors import Blocked, NoConnection, Throttled, Unreachable
 from tests.cloud_sync.memory_outbox import destination
 
 
@@ -19,6 +19,23 @@ def test_waits_start_at_the_least_and_grow_to_the_most_with_jitter():
         assert series[0] == 1_000
         assert all(1_000 <= wait <= min(300_000, 1_000 << n) for n, wait in enumerate(series))
         assert max(series) > 100_000
+
+
+def test_while_no_connection_comes_tries_stay_close_and_random():
+    series = [backoff(seed, retry_away="4s") for seed in range(50)]
+    waits = [[one.failed(NoConnection("x")) for _ in range(40)] for one in series]
+    assert all(1_000 <= wait <= 4_000 for row in waits for wait in row)
+    last = [row[-1] for row in waits]
+    assert min(last) < 1_700 and max(last) > 3_300, "schools do not come in step"
+    assert all(1_000 <= one.failed(Unreachable("x")) <= 300_000 for one in series)
+    assert max(one.failed(Unreachable("x")) for one in series) > 100_000, "who answers badly is spared"
+
+
+def test_a_pause_while_away_keeps_to_both_other_limits():
+    short = backoff(retry_min="10ms", retry_max="50ms", retry_away="4s")
+    assert max(short.failed(NoConnection("x")) for _ in range(40)) <= 50
+    long = backoff(retry_min="20s", retry_away="4s")
+    assert [long.failed(NoConnection("x")) for _ in range(3)] == [20_000] * 3
 
 
 def test_success_forgets_the_failures():

@@ -1,5 +1,6 @@
 """A second kind of destination: JSON lines by HTTP POST, under the service's own names."""
 
+import asyncio
 import gzip
 import json
 from collections import deque
@@ -7,7 +8,16 @@ from collections import deque
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from cloud_sync.errors import Blocked, Failed, NotALine, Rejected, Throttled, TooLarge, Unreachable
+from cloud_sync.errors import (
+    Blocked,
+    Failed,
+    NoConnection,
+    NotALine,
+    Rejected,
+    Throttled,
+    TooLarge,
+    Unreachable,
+)
 from cloud_sync.json_lines import JsonLinesWriter, Naming
 from cloud_sync.loopback import Answer, LoopbackServer
 from cloud_sync.outbox import Entry
@@ -90,7 +100,7 @@ def test_what_json_cannot_carry_is_no_line(value, at):
         (Answer(413), TooLarge),
         (Answer(429, b"", {"Retry-After": "3"}), Throttled),
         (Answer(500), Failed),
-        (None, Unreachable),
+        (None, NoConnection),
     ],
 )
 async def test_each_answer_has_its_meaning(service, answer, error):
@@ -104,6 +114,26 @@ async def test_each_answer_has_its_meaning(service, answer, error):
     assert "secret" not in str(caught.value)
     if answer is not None:
         assert service.requests[0].headers["authorization"] == "Bearer secret"
+
+
+async def test_a_connection_that_breaks_did_come():
+    async def refuse(reader, writer):
+        writer.transport.abort()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, JsonLinesWriter(service_at(f"http://127.0.0.1:{port}"), None) as writer:
+        with pytest.raises(Unreachable) as caught:
+            await writer.write(b"{}")
+    assert not isinstance(caught.value, NoConnection)
+
+
+async def test_a_certificate_that_nobody_signed_is_a_connection(unsigned):
+    service = LoopbackServer(Service().answer, tls=unsigned)
+    async with service as server, JsonLinesWriter(service_at(server.url), None) as writer:
+        with pytest.raises(Unreachable, match=r"(?i)certificate") as caught:
+            await writer.write(b"{}")
+    assert not isinstance(caught.value, NoConnection), "a handshake is work for the server"
 
 
 async def test_the_uploader_drains_into_it_and_parks_what_it_refuses(service):

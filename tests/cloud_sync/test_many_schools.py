@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from cloud_sync.errors import Throttled, Unreachable
+from cloud_sync.errors import NoConnection, Throttled
 from cloud_sync.outbox import Backlog, Entry, Taken
 from cloud_sync.uploader import Uploader
 from tests.cloud_sync.memory_outbox import START, destination
@@ -35,7 +35,7 @@ class Server:
         await asyncio.sleep(0.05)
         now = loop.time()
         if now < OUTAGE_S:
-            raise Unreachable("refused")
+            raise NoConnection("refused")
         self.came[int(now)] += 1
         if self.came[int(now)] > CAPACITY:
             self.refused[int(now)] += 1
@@ -88,8 +88,11 @@ class School:
 async def play(schools, **changes):
     """The server, and when the last school was live again and drained (seconds behind the outage)."""
     settings = destination(
-        **{"interval": "60s", "retry_min": "1s", "retry_max": "5m", "drain": 0.5, "spread": "20m", **changes}
-    )
+        **{
+            "interval": "60s", "retry_min": "1s", "retry_max": "5m", "retry_away": "1m", "drain": 0.5,
+            "spread": "20m", **changes,
+        }
+    )  # fmt: skip
     loop = asyncio.get_running_loop()
     server, made = Server(), [School() for _ in range(schools)]
     async with asyncio.TaskGroup() as group:
@@ -124,9 +127,17 @@ def check(schools):
     _, live, drained = result
     assert max(rates) <= CAPACITY, "never pressed beyond what it takes"
     assert refused < 0.02
-    assert live <= 300 + 60, "the longest pause between two tries"
+    assert live <= 60 + 60, "the longest pause between two tries, and what a refusal costs"
     assert drained <= 300 + 1200 + 600
     return live, drained
+
+
+def test_a_district_of_twenty_is_live_within_seconds_at_the_default_pauses():
+    server, live, drained = run_virtually(play(20, spread="30s", retry_away="4s", interval="5s"))
+    _, refused = shown("20 schools", server, live, drained)
+    assert refused == 0
+    assert live <= 5
+    assert drained <= 60
 
 
 def test_three_hundred_schools_return_without_flattening_the_server():
@@ -140,7 +151,7 @@ def test_a_thousand_schools_return_without_flattening_the_server():
 
 @pytest.mark.slow
 def test_without_a_spread_the_server_itself_slows_the_schools_down():
-    result = run_virtually(play(1000, spread="0s"))
+    result = run_virtually(play(1000, spread="0s", retry_away="5m"))
     rates, refused = shown("1000 schools, no spread", *result)
     assert max(rates) <= 2 * CAPACITY
     assert refused < 0.3

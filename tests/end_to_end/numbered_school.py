@@ -50,7 +50,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-def _devices() -> list[dict[str, Any]]:
+def _devices(timeout: str) -> list[dict[str, Any]]:
     common = {"space": "room", "every": "200ms"}
     rtu = [
         {
@@ -64,7 +64,7 @@ def _devices() -> list[dict[str, Any]]:
     ]
     meters = [
         {"id": f"dlt-{n}", "line": "bus", "protocol": "dlt645", "profile": "numbered-dlt645",
-         "address": f"20221130441{n}", "baudrate": 2400, "framing": "8N1"}
+         "address": f"20221130441{n}", "baudrate": 2400, "framing": "8N1", "timeout": timeout}
         for n in (1, 2)
     ]  # fmt: skip
     tcp = [
@@ -167,14 +167,17 @@ async def numbered_school(
     notify: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
     district_host: str = "127.0.0.1",
+    timeout: str = "5s",
     devices: Sequence[Mapping[str, Any]] = (),
     profiles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[NumberedSchool]:
     """Everything but the gateway runs; its configuration is written, with the district at a host.
 
     `devices`, of `profiles` of their own, stand in the configuration too, and the caller plays them.
+    The devices answer out of the test's own process: the gateway's `timeout` is long, so that a busy
+    machine does not make it ask twice and drop a late reply which the ledger counts as sent.
     """
-    described = _devices()
+    described = _devices(timeout)
     ledger = Ledger()
     played: dict[str, list[VirtualDevice]] = {"bus": [], "plc": [], "broker": []}
     for description in described:
@@ -198,8 +201,9 @@ async def numbered_school(
                 "spaces": [{"id": "b1", "name": "教学楼", "kind": "building"},
                            {"id": "room", "name": "一〇一", "kind": "classroom", "in": "b1"}],
                 "lines": [
-                    {"id": "bus", "url": f"serial:{line.path}", "gap": "5ms"},
-                    {"id": "plc", "url": f"tcp://127.0.0.1:{plc.port}"},
+                    {"id": "bus", "url": f"serial:{line.path}", "gap": "5ms",
+                     "timeout": timeout},
+                    {"id": "plc", "url": f"tcp://127.0.0.1:{plc.port}", "timeout": timeout},
                     {"id": "broker", "url": broker.url, "username": "gateway",
                      "password": {"secret": "mqtt"}},
                 ],

@@ -53,7 +53,7 @@ UNPLUGGED = {
 async def test_noise_and_a_pulled_adapter_on_one_bus_cost_that_bus_alone_and_no_wrong_value(
     tmp_path: Path,
 ) -> None:
-    async with numbered_school(tmp_path, rules=UNPLUGGED) as school:
+    async with numbered_school(tmp_path, rules=UNPLUGGED, timeout="500ms") as school:
         await school.begin()
         await asyncio.sleep(2)
         school.bus.faults.update({name: replace(fault) for name, fault in NOISE.items()})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from tests.bench.child import Child
 from tests.bench.figures import percentile
-from tests.bench.stage import NotReady, Pace, Sample, Stage, running, settle, settled_after, wait_for
+from tests.bench.stage import Pace, Sample, Stage, running, settle, settled_after, wait_for
 from tests.bench.system import System
 
 WARM = 5
@@ -26,14 +27,7 @@ def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
     """Each button is pressed once, one after the other; this gateway stores the press before it tells."""
     with Child("press", str(stage.broker.port)) as desk:
-        for number, system in stage.rounds(repetitions):
-            stage.say(f"{name}: {system.title}, run {number + 1} of {repetitions}")
-            try:
-                sample = _one(stage, name, desk, system)
-            except NotReady as error:
-                sample = Sample(name, system.name, failed=str(error))
-            if sample is not None:
-                yield sample
+        yield from stage.in_turn(name, repetitions, partial(_one, stage, name, desk))
 
 
 def _one(stage: Stage, name: str, desk: Child, system: System) -> Sample | None:

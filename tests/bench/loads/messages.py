@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from tests.bench.child import Child
 from tests.bench.defaults import ON_THE_WAY_S
 from tests.bench.figures import Reads, passage, percentile
 from tests.bench.loads import polling
-from tests.bench.stage import NotReady, Pace, Sample, Stage, running, settle, settled_after, wait_for
+from tests.bench.stage import Pace, Sample, Stage, running, settle, settled_after, wait_for
 from tests.bench.system import MESSAGE_VALUES, System
 
 DEVICES = 50
@@ -33,13 +34,7 @@ def _drained_s(system: System) -> float:
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
     """Every system in turn behind one and the same publisher."""
     with Child("publisher", str(stage.broker.port), str(DEVICES), str(RATE)) as publisher:
-        for number, system in stage.rounds(repetitions):
-            stage.say(f"{name}: {system.title}, run {number + 1} of {repetitions}")
-            try:
-                yield _one(stage, name, publisher, system)
-            except NotReady as error:
-                yield Sample(name, system.name, failed=str(error))
-            stage.district.ask("clear")
+        yield from stage.in_turn(name, repetitions, partial(_one, stage, name, publisher))
 
 
 def _one(stage: Stage, name: str, publisher: Child, system: System) -> Sample:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from tests.bench.child import Child
 from tests.bench.defaults import GROUP_S
 from tests.bench.field import REGISTERS
 from tests.bench.figures import Reads
-from tests.bench.link import cut, delivering, in_turn, until_answered
+from tests.bench.link import DEVICES, cut, delivering, until_answered
 from tests.bench.processes import Running
 from tests.bench.stage import Pace, Sample, Stage, running
 from tests.bench.system import System
@@ -30,7 +31,8 @@ def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
 
 def run(stage: Stage, name: str, repetitions: int) -> Iterator[Sample]:
     """Link down, kill, link up, start again; each system in turn against one field."""
-    yield from in_turn(stage, name, repetitions, _one)
+    with Child("field", str(DEVICES)) as field:
+        yield from stage.in_turn(name, repetitions, partial(_one, stage, name, field))
 
 
 def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.bench.child import Child
 from tests.bench.field import REGISTERS
 from tests.bench.figures import Reads, grid, long_gaps, passage, percentile
 from tests.bench.processes import Running
-from tests.bench.stage import NotReady, Pace, Sample, Stage, running, settle, settled_after, wait_for
+from tests.bench.stage import Pace, Sample, Stage, running, settle, settled_after, wait_for
 from tests.bench.system import System
 
 PERIOD_S = 1.0
@@ -33,13 +34,7 @@ def lasts(pace: Pace, systems: Sequence[System], repetitions: int) -> float:
 def run(stage: Stage, name: str, devices: int, repetitions: int) -> Iterator[Sample]:
     """Every system in turn against one and the same field."""
     with Child("field", str(devices)) as field:
-        for number, system in stage.rounds(repetitions):
-            stage.say(f"{name}: {system.title}, run {number + 1} of {repetitions}")
-            try:
-                yield _one(stage, name, field, system)
-            except NotReady as error:
-                yield Sample(name, system.name, failed=str(error))
-            stage.district.ask("clear")
+        yield from stage.in_turn(name, repetitions, partial(_one, stage, name, field))
 
 
 def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
