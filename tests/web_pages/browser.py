@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, StorageState, sync_playwright
 
 from tests.web_pages.contrast import faint
 
@@ -53,6 +54,33 @@ class Seen:
     policies: list[str] = field(default_factory=list)
 
 
+class Limit:
+    """What the gateway still permits this client, by our own account: 50 requests at once and ten a
+    second, of which some are left for what is asked beside the pages."""
+
+    burst, per_s, wanted = 50.0, 9.0, 42.0
+
+    def __init__(self) -> None:
+        self._left, self._at = self.burst, time.monotonic()
+
+    def spend(self, request: Request) -> None:
+        """A page asked for something."""
+        if urlsplit(request.url).path.startswith("/api/"):
+            self._left = self._now() - 1.0
+
+    def pause_s(self) -> float:
+        """Seconds until the next test may begin."""
+        return max(0.0, (self.wanted - self._now()) / self.per_s)
+
+    def _now(self) -> float:
+        now = time.monotonic()
+        self._left, self._at = min(self.burst, self._left + (now - self._at) * self.per_s), now
+        return self._left
+
+
+LIMIT = Limit()
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Debian's browser, headless."""
@@ -75,6 +103,7 @@ def context(
         locale="zh-CN",
     )
     opened.set_default_timeout(WAIT_MS)
+    opened.on("request", LIMIT.spend)
     opened.add_init_script(_NOTE_VIOLATIONS)
     # Only as the starting point: a switch by hand must survive a reload.
     opened.add_init_script(

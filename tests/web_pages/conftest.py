@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, StorageState
 
 from tests.support.ports import free_port
-from tests.web_pages.browser import CHROMIUM, chromium, context, sign_in, watched
+from tests.web_pages.browser import CHROMIUM, LIMIT, chromium, context, sign_in, watched
 
 
 class RunningGateway(NamedTuple):
@@ -28,7 +28,6 @@ class RunningGateway(NamedTuple):
     password: str
 
 
-LOOK_S = 2.5
 USER, PASSWORD = "headmaster", "Peking-Duck-1949"
 START_S = 90.0
 
@@ -80,10 +79,10 @@ def signed_in(browser: Browser, running_gateway: RunningGateway) -> StorageState
 
 @pytest.fixture(autouse=True)
 def like_a_person() -> Iterator[None]:
-    """All tests are one client to the gateway, and a page asks some ten things when it opens: a
-    person looks at a page for a while, so that the limit of ten requests a second is not met."""
+    """All tests are one client to the gateway, and a page asks some ten things when it opens: like a
+    person they look at a page for a while, so that the limit of ten requests a second is not met."""
     yield
-    time.sleep(LOOK_S)
+    time.sleep(LIMIT.pause_s())
 
 
 def _first_run_token(process: subprocess.Popen[bytes], log: Path) -> str:
