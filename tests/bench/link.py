@@ -8,11 +8,10 @@ from contextlib import contextmanager
 
 from tests.bench.child import Child
 from tests.bench.processes import Launch, Running
-from tests.bench.stage import NotReady, Stage, running, wait_for
+from tests.bench.stage import Stage, running, wait_for
 from tests.bench.system import System
 
 DEVICES = 50
-PLATFORM_S = 20.0
 
 
 @contextmanager
@@ -33,12 +32,3 @@ def cut(stage: Stage, system: System) -> float:
     else:
         stage.broker.stop()
     return time.monotonic()
-
-
-def until_answered(stage: Stage) -> None:
-    """The server side of the peers is back as well."""
-    until = time.monotonic() + PLATFORM_S
-    while not stage.platform.ask("listening"):
-        if time.monotonic() > until:
-            raise NotReady("the platform did not come back to its broker")
-        time.sleep(0.1)

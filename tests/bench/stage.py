@@ -16,6 +16,7 @@ from tests.bench.system import System, Targets
 from tests.support.ports import free_port
 
 PATIENCE_S = 60.0
+PLATFORM_S = 20.0
 
 
 class NotReady(Exception):
@@ -104,7 +105,8 @@ class Stage:
     ) -> Iterator[Sample]:
         """What each system gives in turn, the first one changing from round to round; `None` is left out.
 
-        Behind each one, whatever happened, broker and district are as they were at first.
+        Behind each one, whatever happened, broker and district are as they were at first: a broker that
+        ran on would keep for this gateway's session what is published while the others are at work.
         """
         able = self.able()
         for number in range(repetitions):
@@ -116,11 +118,21 @@ class Stage:
                 except NotReady as error:
                     sample = Sample(load, system.name, failed=str(error))
                 finally:
+                    self.broker.stop()
                     self.broker.start()
+                    self.until_answered()
                     self.district.ask("switch", down=False)
                     self.district.ask("clear")
                 if sample is not None:
                     yield sample
+
+    def until_answered(self) -> None:
+        """Waits until the server side of the peers is back at its broker."""
+        until = time.monotonic() + PLATFORM_S
+        while not self.platform.ask("listening"):
+            if time.monotonic() > until:
+                raise NotReady("the platform did not come back to its broker")
+            time.sleep(0.1)
 
 
 @contextmanager

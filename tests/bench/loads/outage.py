@@ -11,7 +11,7 @@ from tests.bench.child import Child
 from tests.bench.defaults import GROUP_S
 from tests.bench.field import REGISTERS
 from tests.bench.figures import Reads
-from tests.bench.link import DEVICES, cut, delivering, until_answered
+from tests.bench.link import DEVICES, cut, delivering
 from tests.bench.processes import Running
 from tests.bench.stage import Pace, Sample, Stage, running
 from tests.bench.system import System
@@ -47,7 +47,7 @@ def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
     stage.district.ask("switch", down=False)
     if not system.to_district:
         stage.broker.start()
-        until_answered(stage)
+        stage.until_answered()
     sink = None if system.to_district else system.watch(folder, targets)
     try:
         with running(launch) as again:

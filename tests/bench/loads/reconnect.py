@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from tests.bench.child import Child
-from tests.bench.link import DEVICES, cut, delivering, until_answered
+from tests.bench.link import DEVICES, cut, delivering
 from tests.bench.loads.polling import START_S
 from tests.bench.stage import Pace, Sample, Stage, wait_for
 from tests.bench.system import System
@@ -46,7 +46,7 @@ def _one(stage: Stage, name: str, field: Child, system: System) -> Sample:
         else:
             stage.broker.start()
             back = time.monotonic()
-            until_answered(stage)
+            stage.until_answered()
             with system.watch(folder, targets) as watch:
                 wait_for(process, "sending again", lambda: watch.ask("take"), PATIENCE_S)
                 first = min(at for _, _, at in watch.ask("take"))
